@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void pv_log_line(const pv_log *log, psgvit_log_level level, const char *format, ...)
+{
+    if (!log || !log->fn)
+        return;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    log->fn(log->user, level, line);
+}
