@@ -26,6 +26,8 @@ int cli_exit_code(psgvit_status status);
 
 /* The name in front of every line; set once in main. */
 void cli_set_program(const char *name);
+/* The name that was set. */
+const char *cli_program(void);
 /* "osf-infer: error: ..." on standard error; returns `code`. */
 int cli_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "osf-infer: ..." on standard error. */
@@ -34,6 +36,10 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* How much is said: -1 errors only (-q), 0 warnings too, 1 info (-v), 2 debug (-vv). A psgvit_log_fn
  * whose user pointer is an int * of that verbosity. */
 void cli_log(void *verbosity, psgvit_log_level level, const char *line);
+
+/* Called before each line that is said, so that a progress bar can wipe itself; NULL: nothing. Set
+ * from the main thread while no other one talks. */
+void cli_before_line(void (*wipe)(void));
 
 /* Each parses the value of an option and returns true, or says what is wrong on standard error
  * ("--batch: expected a whole number from 1 to 65536, found 'x'") and returns false. */
@@ -45,5 +51,13 @@ bool cli_parse_precision(const char *option, const char *text, psgvit_precision 
 /* Comma-separated sizes, at most `capacity`. */
 bool cli_parse_sizes(const char *option, const char *text, size_t min, size_t max, size_t *values,
                      size_t capacity, size_t *count);
+/* One of `count` names; `value` becomes its index. */
+bool cli_parse_choice(const char *option, const char *text, const char *const *names, size_t count,
+                      size_t *value);
+
+/* The same values as text, for reports: "cpu", "avx2" ("" for auto, as on Vulkan), "f32". */
+const char *cli_backend_name(psgvit_backend backend);
+const char *cli_isa_name(psgvit_isa isa);
+const char *cli_precision_name(psgvit_precision precision);
 
 #endif
