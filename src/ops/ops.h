@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * THE contract between the models and the backends. A model prepares its weights in a store, records
+ * its forward pass into a plan by the functions below, each a step of the papers, and submits the
+ * plan as often as it likes. The CPU and Vulkan implement pv_backend; ops.c checks every
+ * precondition once, for both. All data is float32, all matrices are row-major.
+ *
+ * Sizes, here and in the models: B epochs, N tokens, D width, H heads, d head dimension, C channels,
+ * T samples, P time patches, S sequences.
+ */
+#ifndef PV_OPS_OPS_H
+#define PV_OPS_OPS_H
+
+#include "base/log.h"
+#include "base/status.h"
+#include "ops/tensor.h"
+
+typedef struct pv_backend pv_backend;
+
+/* A device: each backend has more behind it. */
+struct psgvit_device {
+    const pv_backend *backend;
+    psgvit_device_info info;
+    pv_log log;
+};
+
+/* Weights of one encoder in the layout of one device. */
+typedef struct pv_store {
+    psgvit_device *device;
+    psgvit_precision precision;
+} pv_store;
+
+/* The weight of a linear layer, W [N, K], packed as the backend likes. Belongs to its store. */
+typedef struct pv_matrix {
+    size_t rows; /* N */
+    size_t cols; /* K */
+} pv_matrix;
+
+/* Where a matrix comes from: writes rows [first, first + count) as float32 to `values`
+ * [count, cols]. Called from many threads at once, for disjoint rows. */
+typedef struct pv_rows {
+    size_t rows, cols;
+    void (*read)(const void *source, size_t first, size_t count, float *values);
+    const void *source;
+} pv_rows;
+
+typedef struct pv_linear_weight {
+    const pv_matrix *matrix; /* [N, K] */
+    pv_tensor bias;          /* [1, N], or none */
+} pv_linear_weight;
+
+typedef struct pv_norm_weight {
+    pv_tensor gamma, beta; /* [1, D] */
+    float eps;
+} pv_norm_weight;
+
+typedef enum pv_epilogue {
+    PV_PLAIN,
+    PV_GELU,     /* the exact one, by erf */
+    PV_RESIDUAL, /* adds a tensor */
+} pv_epilogue;
+
+/* How patches lie in a signal [B, C, T]. Patch (g, p) is leads [g * group, +group) at samples
+ * [p * stride, +length), lead-major; samples past T are 0. */
+typedef struct pv_patch_shape {
+    size_t epochs, channels, samples; /* B, C, T */
+    size_t group;                     /* leads of a patch; divides C */
+    size_t length, stride;            /* samples */
+    size_t count;                     /* P, patches along time */
+    int time_major;                   /* tokens of an epoch: p * groups + g, else g * P + p */
+} pv_patch_shape;
+
+typedef struct pv_attention_shape {
+    size_t sequences; /* S */
+    size_t queries;   /* rows of q a sequence */
+    size_t keys;      /* rows of k and v a sequence */
+    size_t heads;     /* H */
+    size_t dim;       /* d */
+    float scale;
+} pv_attention_shape;
+
+/* Rows [first, first + count) of every group of `group` rows. */
+typedef struct pv_row_range {
+    size_t group, first, count;
+} pv_row_range;
+
+/* A recorded pass. The first failure while recording is kept in `error`; what follows it does
+ * nothing, and pv_plan_finish returns it. */
+typedef struct pv_plan {
+    psgvit_device *device;
+    psgvit_error error;
+} pv_plan;
+
+/* ---- memory and weights ---- */
+
+/* `floats` of device memory, content unspecified. PV_HOST: `host` is set, too. */
+enum { PV_DEVICE = 0, PV_HOST = 1 };
+psgvit_status pv_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,
+                               psgvit_error *err);
+void pv_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
+
+psgvit_status pv_store_create(psgvit_device *device, psgvit_precision precision, pv_store **store,
+                              psgvit_error *err);
+/* Packs a matrix. The source is not needed afterwards. */
+psgvit_status pv_store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
+                              psgvit_error *err);
+/* Copies rows * cols values: biases, norms, positions. */
+psgvit_status pv_store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
+                              pv_tensor *tensor, psgvit_error *err);
+/* Frees the store and all that is in it. NULL is allowed. */
+void pv_store_destroy(pv_store *store);
+
+/* ---- plans ---- */
+
+psgvit_status pv_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
+/* Ends recording. */
+psgvit_status pv_plan_finish(pv_plan *plan, psgvit_error *err);
+/* Runs it and waits; from one thread at a time. Host buffers hold its results afterwards. */
+psgvit_status pv_plan_submit(pv_plan *plan, psgvit_error *err);
+void pv_plan_destroy(pv_plan *plan);
+
+/* ---- ops: y is always the result ---- */
+
+/* y[b, o, :] = bias[o] + sum over c of weight[o, c] * x[b, c, :].
+ * x [B*C, T], weight [C', C], bias [1, C'], y [B*C', T]. */
+void pv_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias, pv_tensor y);
+
+/* x [B*C, T] without gaps -> y [B*groups*P, group*length]. */
+void pv_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y);
+
+/* y = epilogue(x W^T + bias); x [M, K], y [M, N]. residual [M, N] is for PV_RESIDUAL and may be y
+ * itself; else none. */
+void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight, pv_epilogue epilogue,
+               pv_tensor residual, pv_tensor y);
+
+/* Tokens of a sequence: y[s, i] = table[i], plus x[s, i - first] where i - first is one of x's
+ * tokens. x [S*n, D], table [N, D], y [S*N, D]; first + n <= N. */
+void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_tensor y);
+
+/* y = LN(x) by row; y may be x. [M, D] */
+void pv_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight, pv_tensor y);
+
+/* y = softmax(scale * q k^T) v for each sequence and head; heads lie side by side in the columns.
+ * q, y [S*queries, H*d], k, v [S*keys, H*d]; y is none of the others. */
+void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                  const pv_attention_shape *shape, pv_tensor y);
+
+/* y = the rows of the range, of every group: x [S*group, D] -> y [S*count, D]. */
+void pv_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y);
+
+/* y = the mean of the rows of the range, of every group: x [S*group, D] -> y [S, D]. */
+void pv_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y);
+
+/* ---- what a backend implements: the same, with the preconditions checked ---- */
+
+struct pv_backend {
+    void (*device_close)(psgvit_device *device);
+
+    psgvit_status (*buffer_create)(psgvit_device *device, size_t floats, int kind,
+                                   pv_buffer **buffer, psgvit_error *err);
+    void (*buffer_destroy)(psgvit_device *device, pv_buffer *buffer);
+
+    psgvit_status (*store_create)(psgvit_device *device, psgvit_precision precision,
+                                  pv_store **store, psgvit_error *err);
+    psgvit_status (*store_matrix)(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
+                                  psgvit_error *err);
+    psgvit_status (*store_tensor)(pv_store *store, const float *values, size_t rows, size_t cols,
+                                  pv_tensor *tensor, psgvit_error *err);
+    void (*store_destroy)(pv_store *store);
+
+    psgvit_status (*plan_begin)(psgvit_device *device, pv_plan **plan, psgvit_error *err);
+    psgvit_status (*plan_finish)(pv_plan *plan, psgvit_error *err);
+    psgvit_status (*plan_submit)(pv_plan *plan, psgvit_error *err);
+    void (*plan_destroy)(pv_plan *plan);
+
+    /* Each returns what goes into the plan's error if it can't be recorded. */
+    psgvit_status (*mix_channels)(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                  pv_tensor y, psgvit_error *err);
+    psgvit_status (*patchify)(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
+                              psgvit_error *err);
+    psgvit_status (*linear)(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                            pv_epilogue epilogue, pv_tensor residual, pv_tensor y,
+                            psgvit_error *err);
+    psgvit_status (*assemble)(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                              pv_tensor y, psgvit_error *err);
+    psgvit_status (*layernorm)(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                               pv_tensor y, psgvit_error *err);
+    psgvit_status (*attention)(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                               const pv_attention_shape *shape, pv_tensor y, psgvit_error *err);
+    psgvit_status (*select_rows)(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                 psgvit_error *err);
+    psgvit_status (*mean_rows)(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                               psgvit_error *err);
+};
+
+/* How a backend opens a device; the parameters are complete and checked. */
+psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *params,
+                          psgvit_error *err);
+
+#endif
