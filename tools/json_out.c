@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* JSON strings are checked for UTF-8 here, since names of files and tensors may hold anything. */
+#include "json_out.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* Bytes of the well-formed UTF-8 character at `s`, 0 if there is none. Table 3-7 of the Unicode
+ * standard: no overlong form, no surrogate, nothing past U+10FFFF. */
+static size_t utf8_length(const unsigned char *s)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    unsigned char low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
+    if (s[0] < 0xC2 || s[0] > 0xF4 || s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
+static void put_character(FILE *out, const unsigned char *s, size_t length)
+{
+    if (length == 1 && (*s == '"' || *s == '\\'))
+        fprintf(out, "\\%c", *s);
+    else if (length == 1 && *s == '\n')
+        fputs("\\n", out);
+    else if (length == 1 && (*s < ' ' || *s == 0x7F))
+        fprintf(out, "\\u%04x", *s);
+    else if (length == 2 && s[0] == 0xC2 && s[1] < 0xA0) /* C1 controls: a terminal obeys them */
+        fprintf(out, "\\u%04x", s[1]);
+    else
+        fwrite(s, 1, length, out);
+}
+
+void json_put_string(FILE *out, const char *text)
+{
+    if (!text) {
+        fputs("null", out);
+        return;
+    }
+    fputc('"', out);
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        size_t length = utf8_length(s);
+        if (length == 0)
+            fputs("\\ufffd", out);
+        else
+            put_character(out, s, length);
+        s += length ? length : 1;
+    }
+    fputc('"', out);
+}
+
+void json_put_double(FILE *out, double value)
+{
+    if (isfinite(value))
+        fprintf(out, "%.17g", value);
+    else
+        fputs("null", out);
+}

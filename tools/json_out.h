@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Text and numbers as JSON, for headers and reports. */
+#ifndef TOOLS_JSON_OUT_H
+#define TOOLS_JSON_OUT_H
+
+#include <stdio.h>
+
+/* `text` as a JSON string with its quotes; NULL becomes null. Control characters are escaped, so the
+ * line is safe on a terminal too; bytes that are no UTF-8 become U+FFFD. */
+void json_put_string(FILE *out, const char *text);
+/* A number that reads back the same; NaN and infinity, which JSON lacks, become null. */
+void json_put_double(FILE *out, double value);
+
+#endif
