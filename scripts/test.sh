@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Installs what the tests need and runs them: the release suite, the same under the sanitizers (all
+# but the large models), and a short fuzz. Ends at the first phase that fails, with its name.
+#
+#     scripts/test.sh            what every change must pass; 15 minutes on 2 cores
+#     scripts/test.sh --full     also ThreadSanitizer, coverage, long fuzzing, every vector at every
+#                                instruction set, and 10,000 files against the safetensors package
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+. scripts/packages.sh
+
+full=no
+case "${1-}" in
+"") ;;
+--full) full=yes ;;
+*)
+    echo "usage: scripts/test.sh [--full]" >&2
+    exit 2
+    ;;
+esac
+
+jobs=$(nproc)
+phase_name="start"
+phase() {
+    phase_name=$1
+    printf '\n==== %s (%d s since the start)\n' "$1" "$SECONDS"
+}
+trap 'echo "==== FAILED: $phase_name" >&2' ERR
+
+fuzz_probe() {
+    echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0; }' |
+        clang -x c -fsanitize=fuzzer,address -fopenmp - -o /dev/null 2>/dev/null
+}
+
+install_needs() {
+    want_build
+    want_package libcmocka-dev
+    want_command clang clang
+    want_command python3 python3
+    fuzz_probe || want_package libclang-rt-dev libomp-dev
+    python3 -c 'import ensurepip, venv' 2>/dev/null || want_package python3-venv
+    if [ "$full" = yes ]; then
+        want_command gcovr gcovr
+        want_command llvm-symbolizer llvm
+    fi
+    install_wanted
+    [ -x build/venv/bin/python ] || python3 -m venv build/venv
+    build/venv/bin/python -c 'import numpy, safetensors' 2>/dev/null ||
+        build/venv/bin/python -m pip install -q --disable-pip-version-check numpy safetensors
+}
+
+# build PRESET [CMake option...]
+build() {
+    local preset=$1
+    shift
+    cmake --preset "$preset" -DPSGVIT_TESTS=ON -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+        -DPython3_EXECUTABLE="$PWD/build/venv/bin/python" "$@" >build/configure.log ||
+        { cat build/configure.log && return 1; }
+    cmake --build --preset "$preset" -j "$jobs" -- --quiet
+}
+
+# Everything by clang, with the fuzz targets; the tests are built for their warnings, not run.
+build_clang() {
+    cmake -G Ninja -S . -B build/fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+        -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+        -DPSGVIT_FUZZ=ON -DPSGVIT_TESTS=ON \
+        -DPython3_EXECUTABLE="$PWD/build/venv/bin/python" >build/configure.log ||
+        { cat build/configure.log && return 1; }
+    cmake --build build/fuzz -j "$jobs" -- --quiet
+}
+
+# fuzz LIBFUZZER_LIMIT: each target, from its seeds; what it finds new stays in build/fuzz/found.
+fuzz() {
+    local target name targets=(build/fuzz/tests/fuzz_*)
+    for target in "${targets[@]}"; do
+        [ -x "$target" ] || { echo "no fuzz target was built" && return 1; }
+        name=$(basename "$target")
+        mkdir -p "build/fuzz/found/$name"
+        echo "$name:"
+        ASAN_OPTIONS=allocator_may_return_null=1 "$target" "$1" -rss_limit_mb=4096 -timeout=10 \
+            -artifact_prefix="build/fuzz/found/$name." -print_final_stats=1 -verbosity=0 \
+            "build/fuzz/found/$name" "tests/fuzz/corpus_${name#fuzz_}" 2>&1 |
+            grep -vE 'peak_rss|slowest|new_units|INFO'
+    done
+}
+
+coverage() {
+    build coverage
+    ctest --preset coverage -j "$jobs"
+    gcovr --root . --object-directory build/coverage --filter 'src/' --fail-under-line 90
+    gcovr --root . --object-directory build/coverage --filter 'src/weights/' --branches \
+        --exclude-unreachable-branches
+}
+
+phase "needs"
+mkdir -p build
+install_needs
+
+phase "release: everything by gcc, warnings are errors"
+build release
+
+phase "clang: everything once more, warnings are errors"
+build_clang
+
+phase "fuzz: 30 s for each target"
+fuzz -max_total_time=30
+
+phase "sanitizers: AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer"
+build asan
+ctest --preset asan -j "$jobs"
+
+if [ "$full" = yes ]; then
+    phase "ThreadSanitizer"
+    build tsan
+    ctest --preset tsan -j "$jobs"
+
+    phase "coverage"
+    coverage
+
+    phase "long fuzz: 1,000,000 executions for each target"
+    fuzz -runs=1000000
+
+    phase "long tests: what is too long for every change"
+    ctest --preset full
+fi
+
+phase "release suite"
+ctest --preset release -j "$jobs"
