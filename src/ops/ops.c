@@ -133,13 +133,12 @@ void pv_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *s, pv_tensor 
 }
 
 void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *w, pv_epilogue epilogue,
-               pv_tensor residual, pv_tensor y)
+               pv_tensor y)
 {
     RECORD(plan,
            inside(x) && x.cols == w->matrix->cols && is_shape(y, x.rows, w->matrix->rows) &&
-               (!w->bias.buffer || is_shape(w->bias, 1, y.cols)) &&
-               (epilogue != PV_RESIDUAL || (inside(residual) && same_shape(residual, y))),
-           "linear: shapes disagree", linear(plan, x, w, epilogue, residual, y, pv_err_));
+               (!w->bias.buffer || is_shape(w->bias, 1, y.cols)),
+           "linear: shapes disagree", linear(plan, x, w, epilogue, y, pv_err_));
 }
 
 void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_tensor y)

@@ -57,7 +57,7 @@ typedef struct pv_norm_weight {
 typedef enum pv_epilogue {
     PV_PLAIN,
     PV_GELU,     /* the exact one, by erf */
-    PV_RESIDUAL, /* adds a tensor */
+    PV_ADD,      /* adds to what y holds: the residual stream */
 } pv_epilogue;
 
 /* How patches lie in a signal [B, C, T]. Patch (g, p) is leads [g * group, +group) at samples
@@ -128,10 +128,9 @@ void pv_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bia
 /* x [B*C, T] without gaps -> y [B*groups*P, group*length]. */
 void pv_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y);
 
-/* y = epilogue(x W^T + bias); x [M, K], y [M, N]. residual [M, N] is for PV_RESIDUAL and may be y
- * itself; else none. */
+/* y = epilogue(x W^T + bias), or y += x W^T + bias; x [M, K], y [M, N]. */
 void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight, pv_epilogue epilogue,
-               pv_tensor residual, pv_tensor y);
+               pv_tensor y);
 
 /* Tokens of a sequence: y[s, i] = table[i], plus x[s, i - first] where i - first is one of x's
  * tokens. x [S*n, D], table [N, D], y [S*N, D]; first + n <= N. */
@@ -179,8 +178,7 @@ struct pv_backend {
     psgvit_status (*patchify)(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
                               psgvit_error *err);
     psgvit_status (*linear)(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                            pv_epilogue epilogue, pv_tensor residual, pv_tensor y,
-                            psgvit_error *err);
+                            pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
     psgvit_status (*assemble)(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
                               pv_tensor y, psgvit_error *err);
     psgvit_status (*layernorm)(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The CPU as a device: opening it, its memory and its store of packed weights. What runs on it is in
+ * plan.c.
+ */
+#include "cpu/cpu.h"
+
+#include "base/memory.h"
+#include "cpu/cpuid.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 1024 };
+
+int cpu_team_size(const cpu_device *device)
+{
+    if (omp_in_parallel())
+        return 1;
+    int wanted = device->threads_asked ? device->threads_asked : omp_get_max_threads();
+    return wanted < device->base.info.threads ? wanted : device->base.info.threads;
+}
+
+/* ---- memory ---- */
+
+static psgvit_status buffer_create(psgvit_device *device, size_t floats, int kind,
+                                   pv_buffer **buffer, psgvit_error *err)
+{
+    (void)device;
+    (void)kind; /* all memory is the host's */
+    pv_buffer *b = malloc(sizeof *b);
+    float *data = b ? pv_alloc(floats * sizeof(float)) : NULL;
+    if (!data) {
+        free(b);
+        return pv_fail_memory(err, "a buffer", floats * sizeof(float));
+    }
+    *b = (pv_buffer){floats, data};
+    *buffer = b;
+    return PSGVIT_OK;
+}
+
+static void buffer_destroy(psgvit_device *device, pv_buffer *buffer)
+{
+    (void)device;
+    pv_free(buffer->host);
+    free(buffer);
+}
+
+/* ---- weights ---- */
+
+/* What a store owns: memory of numbers, with the buffer or matrix that describes it. */
+typedef struct store_item {
+    struct store_item *next;
+    float *data;
+    pv_buffer buffer;
+    cpu_matrix matrix;
+} store_item;
+
+typedef struct cpu_store {
+    pv_store base;
+    store_item *items;
+} cpu_store;
+
+static psgvit_status store_create(psgvit_device *device, psgvit_precision precision,
+                                  pv_store **store, psgvit_error *err)
+{
+    cpu_store *s = calloc(1, sizeof *s);
+    if (!s)
+        return pv_fail_memory(err, "a store", sizeof *s);
+    s->base = (pv_store){device, precision};
+    *store = &s->base;
+    return PSGVIT_OK;
+}
+
+static void store_destroy(pv_store *store)
+{
+    cpu_store *s = (cpu_store *)store;
+    for (store_item *item = s->items; item;) {
+        store_item *next = item->next;
+        pv_free(item->data);
+        free(item);
+        item = next;
+    }
+    free(s);
+}
+
+static psgvit_status store_item_create(cpu_store *s, size_t floats, store_item **out,
+                                       psgvit_error *err)
+{
+    store_item *item = calloc(1, sizeof *item);
+    float *data = item ? pv_alloc(floats * sizeof(float)) : NULL;
+    if (!data) {
+        free(item);
+        return pv_fail_memory(err, "a weight", floats * sizeof(float));
+    }
+    item->data = data;
+    item->next = s->items;
+    s->items = item;
+    *out = item;
+    return PSGVIT_OK;
+}
+
+static psgvit_status store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
+                                  pv_tensor *tensor, psgvit_error *err)
+{
+    store_item *item;
+    PV_TRY(store_item_create((cpu_store *)store, rows * cols, &item, err));
+    memcpy(item->data, values, rows * cols * sizeof(float));
+    item->buffer = (pv_buffer){rows * cols, item->data};
+    *tensor = pv_view(&item->buffer, 0, rows, cols);
+    return PSGVIT_OK;
+}
+
+/* Reads and packs blocks of rows, each thread its own; false if a block of rows found no memory. */
+static bool pack_rows(const cpu_device *device, const pv_rows *source, float *packed)
+{
+    const cpu_gemm *gemm = device->gemm;
+    size_t unit = gemm->pack_rows(device->kernels);
+    size_t block = (65536 / (source->cols + 1) / unit + 1) * unit; /* about 256 KiB, in L2 */
+    size_t blocks = (source->rows + block - 1) / block;
+    bool failed = false;
+#pragma omp parallel num_threads(cpu_team_size(device)) reduction(|| : failed)
+    {
+        float *rows = pv_alloc(block * source->cols * sizeof(float));
+        failed = !rows;
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < blocks; i++) {
+            size_t first = i * block;
+            size_t count = source->rows - first < block ? source->rows - first : block;
+            if (rows) {
+                source->read(source->source, first, count, rows);
+                gemm->pack(device->kernels, rows, first, count, source->cols, packed);
+            }
+        }
+        pv_free(rows);
+    }
+    return !failed;
+}
+
+static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
+                                  psgvit_error *err)
+{
+    const cpu_device *device = (const cpu_device *)store->device;
+    store_item *item;
+    size_t floats = device->gemm->packed_floats(device->kernels, source->rows, source->cols);
+    PV_TRY(store_item_create((cpu_store *)store, floats, &item, err));
+    if (!pack_rows(device, source, item->data))
+        return pv_fail_memory(err, "packing a weight", 1 << 18);
+    item->matrix = (cpu_matrix){{source->rows, source->cols}, item->data};
+    *matrix = &item->matrix.base;
+    return PSGVIT_OK;
+}
+
+/* ---- the device ---- */
+
+static void device_close(psgvit_device *device)
+{
+    free(device);
+}
+
+static const pv_backend cpu_backend = {
+    .device_close = device_close,
+    .buffer_create = buffer_create,
+    .buffer_destroy = buffer_destroy,
+    .store_create = store_create,
+    .store_matrix = store_matrix,
+    .store_tensor = store_tensor,
+    .store_destroy = store_destroy,
+    .plan_begin = cpu_plan_begin,
+    .plan_finish = cpu_plan_finish,
+    .plan_submit = cpu_plan_submit,
+    .plan_destroy = cpu_plan_destroy,
+    .mix_channels = cpu_record_mix_channels,
+    .patchify = cpu_record_patchify,
+    .linear = cpu_record_linear,
+    .assemble = cpu_record_assemble,
+    .layernorm = cpu_record_layernorm,
+    .attention = cpu_record_attention,
+    .select_rows = cpu_record_select_rows,
+    .mean_rows = cpu_record_mean_rows,
+};
+
+static psgvit_status choose_isa(psgvit_isa *isa, psgvit_isa asked, const char *cpu,
+                                psgvit_error *err)
+{
+    psgvit_isa machine = pv_cpu_isa();
+    if (asked < PSGVIT_ISA_AUTO || asked > PSGVIT_ISA_AMX)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.isa is %d, expected 0 to %d", (int)asked,
+                       (int)PSGVIT_ISA_AMX);
+    if (asked > machine)
+        return pv_fail(err, PSGVIT_E_DEVICE, "isa %s: this CPU (%s) has %s at most",
+                       psgvit_isa_name(asked), cpu, psgvit_isa_name(machine));
+    *isa = asked ? asked : machine;
+    return PSGVIT_OK;
+}
+
+static uint64_t host_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
+psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *params,
+                          psgvit_error *err)
+{
+    cpu_device *d = calloc(1, sizeof *d);
+    if (!d)
+        return pv_fail_memory(err, "a device", sizeof *d);
+    pv_cpu_name(d->name, sizeof d->name);
+    psgvit_isa isa = PSGVIT_ISA_C;
+    psgvit_status status = choose_isa(&isa, params->isa, d->name, err);
+    if (!status && (params->threads < 0 || params->threads > MAX_THREADS))
+        status = pv_fail(err, PSGVIT_E_ARGUMENT, "params.threads is %d, expected 0 to %d",
+                         params->threads, MAX_THREADS);
+    if (status) {
+        free(d);
+        return status;
+    }
+    d->kernels = pv_kernels_for(isa);
+    d->gemm = cpu_gemm_blas(d->driver, sizeof d->driver);
+    if (!d->gemm) {
+        d->gemm = &cpu_gemm_tiles;
+        snprintf(d->driver, sizeof d->driver, "own kernels");
+    }
+    d->threads_asked = params->threads;
+    int threads = params->threads ? params->threads : omp_get_max_threads();
+    d->base = (psgvit_device){
+        .backend = &cpu_backend,
+        .info = {.backend = PSGVIT_BACKEND_CPU,
+                 .type = PSGVIT_DEVICE_CPU,
+                 .name = d->name,
+                 .driver = d->driver,
+                 .uuid = "",
+                 .memory_bytes = host_memory(),
+                 .isa = isa,
+                 .threads = threads > MAX_THREADS ? MAX_THREADS : threads,
+                 .precisions = 1u << PSGVIT_F32,
+                 .usable = 1,
+                 .reason = ""},
+        .log = {params->log, params->log_user},
+    };
+    if (d->gemm->alone)
+        pv_log_line(&d->base.log, PSGVIT_LOG_WARNING,
+                    "%s has threads of its own: the number of threads asked for does not bind it",
+                    d->driver);
+    *device = &d->base;
+    return PSGVIT_OK;
+}

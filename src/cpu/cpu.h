@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The CPU backend inside: a device is a kernel table, a way to multiply matrices and a number of
+ * threads; a plan is a list of ops with resolved pointers, run by one OpenMP team from the first op
+ * to the last, with a barrier behind each.
+ */
+#ifndef PV_CPU_CPU_H
+#define PV_CPU_CPU_H
+
+#include "cpu/kernels.h"
+#include "ops/ops.h"
+
+#include <stdbool.h>
+
+typedef struct cpu_gemm cpu_gemm;
+
+typedef struct cpu_device {
+    psgvit_device base;
+    const pv_kernels *kernels;
+    const cpu_gemm *gemm;
+    int threads_asked; /* 0: what OpenMP would use for the caller, at most info.threads */
+    char name[64], driver[96];
+} cpu_device;
+
+/* Which thread of how many runs an op, and its own scratch memory. */
+typedef struct cpu_team {
+    size_t index, count;
+    const pv_kernels *kernels;
+    float *workspace;
+} cpu_team;
+
+/* This thread's part [*begin, *end) of `total` units of work, equal to within one. */
+static inline void cpu_share(const cpu_team *team, size_t total, size_t *begin, size_t *end)
+{
+    *begin = total * team->index / team->count;
+    *end = total * (team->index + 1) / team->count;
+}
+
+union cpu_args;
+
+/* Does this thread's part of an op. */
+typedef void (*cpu_run_fn)(const union cpu_args *args, const cpu_team *team);
+
+typedef struct cpu_matrix {
+    pv_matrix base;
+    float *data; /* as the gemm's pack leaves it */
+} cpu_matrix;
+
+/* y [m, n] = epilogue(x [m, k] W^T + bias). Strides in floats. */
+typedef struct cpu_linear {
+    const float *x, *bias; /* bias may be NULL */
+    float *y;
+    size_t m, n, k, x_stride, y_stride;
+    const float *weight; /* packed */
+    pv_epilogue epilogue;
+} cpu_linear;
+
+/* A way to multiply: the layout of a weight and the code that reads it, so that neither meets a
+ * stranger. */
+struct cpu_gemm {
+    const char *name;
+    bool alone; /* run is called by one thread for the whole product, outside of any team */
+    /* Floats that a packed W [n, k] takes. */
+    size_t (*packed_floats)(const pv_kernels *kernels, size_t n, size_t k);
+    /* Rows that one call of pack wants to begin at a multiple of. */
+    size_t (*pack_rows)(const pv_kernels *kernels);
+    /* Packs rows [first, first + count) that stand in `rows` [count, k]. */
+    void (*pack)(const pv_kernels *kernels, const float *rows, size_t first, size_t count,
+                 size_t k, float *packed);
+    /* This thread's part of args->linear, epilogue included (alone: without it). */
+    cpu_run_fn run;
+};
+
+/* Own kernels over packed panels: the same bits for a row in any batch, with any number of threads. */
+extern const cpu_gemm cpu_gemm_tiles;
+/* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
+ * library was built without. `driver` becomes its name and version. */
+const cpu_gemm *cpu_gemm_blas(char *driver, size_t size);
+/* Called by each thread of a team before its first product. */
+void cpu_gemm_enter(void);
+
+/* Applies op's epilogue to rows [m0, m1) x columns [n0, n1) of y, which holds the bare product. */
+void cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1, size_t n0,
+                  size_t n1);
+
+/* Splits m x n over a team as a grid: this thread's rows and columns, columns in multiples of
+ * `unit`, so that what each thread has to read of x and W is least. */
+void cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
+              size_t columns[2]);
+
+/* The plan half of the backend (plan.c). */
+psgvit_status cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
+psgvit_status cpu_plan_finish(pv_plan *plan, psgvit_error *err);
+psgvit_status cpu_plan_submit(pv_plan *plan, psgvit_error *err);
+void cpu_plan_destroy(pv_plan *plan);
+psgvit_status cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                      pv_tensor y, psgvit_error *err);
+psgvit_status cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
+                                  pv_tensor y, psgvit_error *err);
+psgvit_status cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                                pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
+psgvit_status cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                                  pv_tensor y, psgvit_error *err);
+psgvit_status cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                                   pv_tensor y, psgvit_error *err);
+psgvit_status cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                                   const pv_attention_shape *shape, pv_tensor y,
+                                   psgvit_error *err);
+psgvit_status cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                     psgvit_error *err);
+psgvit_status cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                   psgvit_error *err);
+
+/* Threads that a call may use now: one inside a parallel region of the caller. */
+int cpu_team_size(const cpu_device *device);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plans of the CPU: recording resolves views to pointers, running hands each op to every thread of
+ * one OpenMP team, with a barrier behind it. How an op does its work is in steps.c and gemm*.c.
+ */
+#include "cpu/steps.h"
+
+#include "base/memory.h"
+
+#include <omp.h>
+#include <stdlib.h>
+
+typedef struct cpu_plan {
+    pv_plan base;
+    const cpu_device *device;
+    cpu_op *ops;
+    size_t count, room;
+    size_t workspace_floats; /* of one thread */
+    float *workspace;        /* [info.threads, workspace_floats] */
+} cpu_plan;
+
+psgvit_status cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
+{
+    cpu_plan *p = calloc(1, sizeof *p);
+    if (!p)
+        return pv_fail_memory(err, "a plan", sizeof *p);
+    p->base.device = device;
+    p->device = (const cpu_device *)device;
+    *plan = &p->base;
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_plan_finish(pv_plan *plan, psgvit_error *err)
+{
+    cpu_plan *p = (cpu_plan *)plan;
+    size_t line = PV_ALIGN / sizeof(float);
+    p->workspace_floats = (p->workspace_floats + line - 1) / line * line;
+    size_t floats = p->workspace_floats * (size_t)p->device->base.info.threads;
+    p->workspace = pv_alloc(floats * sizeof(float));
+    return p->workspace ? PSGVIT_OK
+                        : pv_fail_memory(err, "a plan's workspace", floats * sizeof(float));
+}
+
+void cpu_plan_destroy(pv_plan *plan)
+{
+    cpu_plan *p = (cpu_plan *)plan;
+    pv_free(p->workspace);
+    free(p->ops);
+    free(p);
+}
+
+/* ---- recording ---- */
+
+/* The next op of the plan, zeroed; NULL with an error if there is no memory. */
+static cpu_op *append(pv_plan *plan, cpu_run_fn run, psgvit_error *err)
+{
+    cpu_plan *p = (cpu_plan *)plan;
+    if (p->count == p->room) {
+        size_t room = p->room ? 2 * p->room : 64;
+        cpu_op *ops = realloc(p->ops, room * sizeof *ops);
+        if (!ops) {
+            (void)pv_fail_memory(err, "a plan", room * sizeof *ops);
+            return NULL;
+        }
+        p->ops = ops;
+        p->room = room;
+    }
+    cpu_op *op = &p->ops[p->count++];
+    *op = (cpu_op){.run = run};
+    return op;
+}
+
+static cpu_rows resolve(pv_tensor t)
+{
+    if (!t.buffer)
+        return (cpu_rows){0};
+    return (cpu_rows){t.buffer->host + t.offset, t.rows, t.cols, t.stride};
+}
+
+psgvit_status cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                      pv_tensor y, psgvit_error *err)
+{
+    cpu_op *op = append(plan, cpu_run_mix, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.mix = (cpu_mix){resolve(x), resolve(weight), resolve(y), resolve(bias).at};
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
+                                  pv_tensor y, psgvit_error *err)
+{
+    cpu_op *op = append(plan, cpu_run_patchify, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.patchify = (cpu_patchify){resolve(x), resolve(y), *shape};
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                                pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
+{
+    const cpu_gemm *gemm = ((cpu_plan *)plan)->device->gemm;
+    cpu_rows from = resolve(x), to = resolve(y);
+    cpu_linear linear = {
+        .x = from.at,
+        .bias = resolve(weight->bias).at,
+        .y = to.at,
+        .m = to.rows,
+        .n = to.cols,
+        .k = from.cols,
+        .x_stride = from.stride,
+        .y_stride = to.stride,
+        .weight = ((const cpu_matrix *)weight->matrix)->data,
+        .epilogue = epilogue,
+    };
+    cpu_op *op = append(plan, gemm->run, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.linear = linear;
+    op->alone = gemm->alone;
+    if (gemm->alone && !(op = append(plan, cpu_run_epilogue, err)))
+        return PSGVIT_E_MEMORY;
+    op->as.linear = linear;
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                                  pv_tensor y, psgvit_error *err)
+{
+    cpu_op *op = append(plan, cpu_run_assemble, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.assemble = (cpu_assemble){resolve(x), resolve(table), resolve(y), first};
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                                   pv_tensor y, psgvit_error *err)
+{
+    cpu_op *op = append(plan, cpu_run_layernorm, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.layernorm = (cpu_layernorm){resolve(x), resolve(y), resolve(weight->gamma).at,
+                                       resolve(weight->beta).at, weight->eps};
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                                   const pv_attention_shape *shape, pv_tensor y,
+                                   psgvit_error *err)
+{
+    cpu_plan *p = (cpu_plan *)plan;
+    cpu_op *op = append(plan, cpu_run_attention, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.attention = (cpu_attention){resolve(q), resolve(k), resolve(v), resolve(y), *shape};
+    size_t floats = p->device->kernels->attention_workspace(shape->keys, shape->dim);
+    if (floats > p->workspace_floats)
+        p->workspace_floats = floats;
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                     psgvit_error *err)
+{
+    cpu_op *op = append(plan, cpu_run_select, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.select = (cpu_select){resolve(x), resolve(y), range};
+    return PSGVIT_OK;
+}
+
+psgvit_status cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                   psgvit_error *err)
+{
+    cpu_op *op = append(plan, cpu_run_mean, err);
+    if (!op)
+        return PSGVIT_E_MEMORY;
+    op->as.select = (cpu_select){resolve(x), resolve(y), range};
+    return PSGVIT_OK;
+}
+
+/* ---- running ---- */
+
+/* Ops [first, end) by one team, from fork to join. */
+static void run_in_team(const cpu_plan *p, size_t first, size_t end)
+{
+#pragma omp parallel num_threads(cpu_team_size(p->device))
+    {
+        cpu_gemm_enter();
+        cpu_team team = {(size_t)omp_get_thread_num(), (size_t)omp_get_num_threads(),
+                         p->device->kernels, NULL};
+        team.workspace = p->workspace + team.index * p->workspace_floats;
+        for (size_t i = first; i < end; i++) {
+            p->ops[i].run(&p->ops[i].as, &team);
+#pragma omp barrier
+        }
+    }
+}
+
+psgvit_status cpu_plan_submit(pv_plan *plan, psgvit_error *err)
+{
+    const cpu_plan *p = (const cpu_plan *)plan;
+    (void)err;
+    for (size_t first = 0; first < p->count;) {
+        size_t end = first;
+        while (end < p->count && !p->ops[end].alone)
+            end++;
+        if (end > first)
+            run_in_team(p, first, end);
+        if (end < p->count) {
+            cpu_team one = {0, 1, p->device->kernels, p->workspace};
+            p->ops[end].run(&p->ops[end].as, &one);
+            end++;
+        }
+        first = end;
+    }
+    return PSGVIT_OK;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* The ops of the CPU but for the matrix product: which rows are a thread's, and the kernel for each.
+ * Every row is computed the same way whoever computes it. */
+#include "cpu/steps.h"
+
+#include <string.h>
+
+static float *row(cpu_rows t, size_t i)
+{
+    return t.at + i * t.stride;
+}
+
+void cpu_run_mix(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_mix *op = &args->mix;
+    size_t inputs = op->weight.cols, outputs = op->weight.rows, begin, end;
+    cpu_share(team, op->y.rows, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t epoch = i / outputs, o = i % outputs;
+        float *y = row(op->y, i);
+        for (size_t t = 0; t < op->y.cols; t++)
+            y[t] = op->bias[o];
+        for (size_t c = 0; c < inputs; c++)
+            team->kernels->axpy(row(op->weight, o)[c], row(op->x, epoch * inputs + c), op->y.cols,
+                                y);
+    }
+}
+
+/* `length` samples from `first` on of a lead of `samples`; zeros behind its end. */
+static void copy_samples(const float *lead, size_t samples, size_t first, size_t length, float *to)
+{
+    size_t real = first >= samples ? 0 : samples - first < length ? samples - first : length;
+    memcpy(to, lead + (real ? first : 0), real * sizeof *to);
+    memset(to + real, 0, (length - real) * sizeof *to);
+}
+
+void cpu_run_patchify(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_patchify *op = &args->patchify;
+    const pv_patch_shape *s = &op->shape;
+    size_t groups = s->channels / s->group, per_epoch = groups * s->count, begin, end;
+    cpu_share(team, op->y.rows, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t epoch = i / per_epoch, token = i % per_epoch;
+        size_t g = s->time_major ? token % groups : token / s->count;
+        size_t p = s->time_major ? token / groups : token % s->count;
+        for (size_t lead = 0; lead < s->group; lead++)
+            copy_samples(row(op->x, epoch * s->channels + g * s->group + lead), s->samples,
+                         p * s->stride, s->length, row(op->y, i) + lead * s->length);
+    }
+}
+
+void cpu_run_epilogue(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_linear *op = &args->linear;
+    size_t begin, end;
+    cpu_share(team, op->m, &begin, &end);
+    cpu_epilogue(op, team->kernels, begin, end, 0, op->n);
+}
+
+void cpu_run_assemble(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_assemble *op = &args->assemble;
+    size_t tokens = op->table.rows, begin, end;
+    size_t given = op->x.rows / (op->y.rows / tokens);
+    cpu_share(team, op->y.rows, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t sequence = i / tokens, token = i % tokens;
+        const float *table = row(op->table, token);
+        if (token >= op->first && token - op->first < given)
+            team->kernels->add(row(op->x, sequence * given + token - op->first), table,
+                               op->y.cols, row(op->y, i));
+        else
+            memcpy(row(op->y, i), table, op->y.cols * sizeof *table);
+    }
+}
+
+void cpu_run_layernorm(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_layernorm *op = &args->layernorm;
+    size_t begin, end;
+    cpu_share(team, op->x.rows, &begin, &end);
+    for (size_t i = begin; i < end; i++)
+        team->kernels->layernorm(row(op->x, i), op->gamma, op->beta, op->eps, op->x.cols,
+                                 row(op->y, i));
+}
+
+void cpu_run_attention(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_attention *op = &args->attention;
+    const pv_attention_shape *s = &op->shape;
+    size_t begin, end;
+    cpu_share(team, s->sequences * s->heads, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t sequence = i / s->heads, column = i % s->heads * s->dim;
+        pv_head head = {
+            .q = row(op->q, sequence * s->queries) + column,
+            .k = row(op->k, sequence * s->keys) + column,
+            .v = row(op->v, sequence * s->keys) + column,
+            .out = row(op->y, sequence * s->queries) + column,
+            .q_stride = op->q.stride,
+            .k_stride = op->k.stride,
+            .v_stride = op->v.stride,
+            .out_stride = op->y.stride,
+            .queries = s->queries,
+            .keys = s->keys,
+            .dim = s->dim,
+            .scale = s->scale,
+            .workspace = team->workspace,
+        };
+        team->kernels->attention(&head);
+    }
+}
+
+void cpu_run_select(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_select *op = &args->select;
+    size_t begin, end;
+    cpu_share(team, op->y.rows, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t from = i / op->range.count * op->range.group + op->range.first +
+                      i % op->range.count;
+        memcpy(row(op->y, i), row(op->x, from), op->y.cols * sizeof(float));
+    }
+}
+
+void cpu_run_mean(const cpu_args *args, const cpu_team *team)
+{
+    const cpu_select *op = &args->select;
+    size_t begin, end;
+    cpu_share(team, op->y.rows, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        float *y = row(op->y, i);
+        size_t from = i * op->range.group + op->range.first;
+        memset(y, 0, op->y.cols * sizeof *y);
+        for (size_t j = 0; j < op->range.count; j++)
+            team->kernels->add(row(op->x, from + j), y, op->y.cols, y);
+        for (size_t c = 0; c < op->y.cols; c++)
+            y[c] /= (float)op->range.count;
+    }
+}
