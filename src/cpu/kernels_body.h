@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The body of the CPU's kernels, written in the vocabulary of a vec_*.h that was included before it
+ * and compiled once for each instruction set. PV_KERNELS is the table's name, PV_KERNELS_ISA its
+ * level. Every function works on rows from their first element on, whatever their alignment, so
+ * that a row's result depends on nothing but the row.
+ */
+#include <math.h>
+
+enum { TILE_COLUMNS = TILE_VECS * VEC };
+
+/* ---- exp and GELU ---------------------------------------------------------------------------- */
+
+/* e^t = 2^n e^r. z holds 1.5 * 2^23 + 191 + n, which rounds t / ln 2 to an integer and leaves 2^(n+64)
+ * as its low bits, ready to become an exponent: n may go down to -190 without a special case, and
+ * the last multiplication, by 2^-64, rounds correctly into the denormals. */
+PV_INLINE vec exp_reduce(vec t, vec *z)
+{
+    const vec magic = vec_set(12582912.0f + 191.0f);
+    *z = vec_fma(t, vec_set(1.44269504f), magic);
+    const vec n = vec_sub(*z, magic);
+    const vec r = vec_fma(n, vec_set(-0.693359375f), t); /* exact: 9 bits of ln 2 */
+    return vec_fma(n, vec_set(2.12194440e-4f), r);
+}
+
+/* Minimax on [-ln 2 / 2, ln 2 / 2] (Remez, coefficients rounded to float): 1 + r + r^2 q(r), relative
+ * error of the polynomial 3.1e-9. */
+PV_INLINE vec exp_finish(vec r, vec z)
+{
+    vec q = vec_set(1.3814613657e-3f);
+    q = vec_fma(q, r, vec_set(8.36872380773e-3f));
+    q = vec_fma(q, r, vec_set(4.16683882962e-2f));
+    q = vec_fma(q, r, vec_set(1.66665205759e-1f));
+    q = vec_fma(q, r, vec_set(4.99999934449e-1f));
+    const vec e = vec_add(vec_fma(vec_mul(r, r), q, r), vec_set(1.0f));
+    return vec_mul(vec_mul(e, vec_exponent(z)), vec_set(0x1p-64f));
+}
+
+/* e^t for t <= 40; 0 below -104, NaN for NaN. */
+PV_INLINE vec exp_of(vec t)
+{
+    vec z;
+    const vec r = exp_reduce(vec_max(vec_set(-128.0f), t), &z);
+    return exp_finish(r, z);
+}
+
+/* |x| Phi(-|x|) for |x| >= 1, Phi the normal distribution: e^(-x^2/2) times a rational function,
+ * (4, 4), minimax in relative error on [1, 14.6] (linearised least squares with Lawson's weights in
+ * 60 digits): 1.3e-8. The rounding of x^2 is carried into the exponential. */
+PV_INLINE vec gelu_tail(vec a)
+{
+    vec low, z;
+    const vec high = vec_square(a, &low);
+    const vec r = exp_reduce(vec_mul(high, vec_set(-0.5f)), &z);
+    const vec e = exp_finish(vec_fma(low, vec_set(-0.5f), r), z);
+    vec p = vec_set(0.0289212983328f), d = vec_set(0.07249591458f);
+    p = vec_fma(p, a, vec_set(0.154071560671f));
+    d = vec_fma(d, a, vec_set(0.386150293302f));
+    p = vec_fma(p, a, vec_set(0.416951238421f));
+    d = vec_fma(d, a, vec_set(1.11871839133f));
+    p = vec_fma(p, a, vec_set(0.497957207861f));
+    d = vec_fma(d, a, vec_set(1.62126228585f));
+    p = vec_fma(p, a, vec_set(0.000368357100313f));
+    d = vec_fma(d, a, vec_set(1.0f));
+    return vec_mul(e, vec_div(p, d));
+}
+
+/* GELU, x Phi(x). For |x| < 1 x/2 + x^2 p(x^2), p minimax (Remez) with relative error 7e-10; beyond,
+ * max(x, 0) - |x| Phi(-|x|), which cancels nowhere. As in PyTorch -inf gives NaN. */
+PV_INLINE vec gelu_of(vec x)
+{
+    const vec a = vec_abs(x), half = vec_set(0.5f);
+    const vec positive = vec_fma(x, half, vec_mul(a, half));
+    const vec outer = vec_sub(positive, gelu_tail(vec_min(vec_set(16.0f), a)));
+    const vec y = vec_mul(x, x);
+    vec p = vec_set(-7.6542080574e-6f);
+    p = vec_fma(p, y, vec_set(1.13486389837e-4f));
+    p = vec_fma(p, y, vec_set(-1.18632997888e-3f));
+    p = vec_fma(p, y, vec_set(9.97332343353e-3f));
+    p = vec_fma(p, y, vec_set(-6.64903599284e-2f));
+    p = vec_fma(p, y, vec_set(3.98942280118e-1f));
+    const vec inner = vec_fma(x, half, vec_mul(y, p));
+    return vec_if_less(a, vec_set(1.0f), inner, outer);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* The sum of (x - center), or of its squares, over a row. Four accumulators keep the adder busy and
+ * the chains of roundings short. */
+PV_INLINE float row_sum(const float *x, size_t n, float center, int squares)
+{
+    const vec c = vec_set(center);
+    vec sum[4] = {vec_set(0.0f), vec_set(0.0f), vec_set(0.0f), vec_set(0.0f)};
+    size_t i = 0;
+    for (; i + 4 * VEC <= n; i += 4 * VEC) {
+        for (size_t j = 0; j < 4; j++) {
+            const vec d = vec_sub(vec_load(x + i + j * VEC), c);
+            sum[j] = squares ? vec_fma(d, d, sum[j]) : vec_add(sum[j], d);
+        }
+    }
+    for (; i < n; i += VEC) {
+        const size_t left = n - i;
+        vec d = vec_sub(left < VEC ? vec_load_n(x + i, left) : vec_load(x + i), c);
+        if (left < VEC)
+            d = vec_keep(d, left);
+        sum[0] = squares ? vec_fma(d, d, sum[0]) : vec_add(sum[0], d);
+    }
+    return vec_sum(vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
+}
+
+static void layernorm(const float *x, const float *gamma, const float *beta, float eps, size_t n,
+                      float *y)
+{
+    const float mean = row_sum(x, n, 0.0f, 0) / (float)n;
+    const float variance = row_sum(x, n, mean, 1) / (float)n;
+    const vec m = vec_set(mean), s = vec_set(1.0f / sqrtf(variance + eps));
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC) {
+        const vec d = vec_mul(vec_sub(vec_load(x + i), m), s);
+        vec_store(y + i, vec_fma(d, vec_load(gamma + i), vec_load(beta + i)));
+    }
+    if (i < n) {
+        const size_t left = n - i;
+        const vec d = vec_mul(vec_sub(vec_load_n(x + i, left), m), s);
+        const vec g = vec_load_n(gamma + i, left), b = vec_load_n(beta + i, left);
+        vec_store_n(y + i, vec_fma(d, g, b), left);
+    }
+}
+
+/* y + b + r, or gelu of it. `bias` and `r` may be NULL. */
+PV_INLINE void finish_row(float *y, const float *bias, const float *r, size_t n, int gelu)
+{
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC) {
+        vec v = vec_load(y + i);
+        if (bias)
+            v = vec_add(v, vec_load(bias + i));
+        if (r)
+            v = vec_add(v, vec_load(r + i));
+        vec_store(y + i, gelu ? gelu_of(v) : v);
+    }
+    if (i < n) {
+        const size_t left = n - i;
+        vec v = vec_load_n(y + i, left);
+        if (bias)
+            v = vec_add(v, vec_load_n(bias + i, left));
+        if (r)
+            v = vec_add(v, vec_load_n(r + i, left));
+        vec_store_n(y + i, gelu ? gelu_of(v) : v, left);
+    }
+}
+
+static void add_bias(float *y, const float *bias, size_t n)
+{
+    if (bias)
+        finish_row(y, bias, NULL, n, 0);
+}
+
+static void bias_gelu(float *y, const float *bias, size_t n)
+{
+    if (bias)
+        finish_row(y, bias, NULL, n, 1);
+    else
+        finish_row(y, NULL, NULL, n, 1);
+}
+
+static void bias_residual(float *y, const float *bias, const float *r, size_t n)
+{
+    if (bias)
+        finish_row(y, bias, r, n, 0);
+    else
+        finish_row(y, NULL, r, n, 0);
+}
+
+static void add(const float *a, const float *b, size_t n, float *y)
+{
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vec_store(y + i, vec_add(vec_load(a + i), vec_load(b + i)));
+    if (i < n)
+        vec_store_n(y + i, vec_add(vec_load_n(a + i, n - i), vec_load_n(b + i, n - i)), n - i);
+}
+
+static void axpy(float s, const float *x, size_t n, float *y)
+{
+    const vec factor = vec_set(s);
+    size_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        vec_store(y + i, vec_fma(factor, vec_load(x + i), vec_load(y + i)));
+    if (i < n) {
+        const vec sum = vec_fma(factor, vec_load_n(x + i, n - i), vec_load_n(y + i, n - i));
+        vec_store_n(y + i, sum, n - i);
+    }
+}
+
+/* ---- matrix product -------------------------------------------------------------------------- */
+
+/* The tile for a constant number of rows: all sums stay in registers over k. */
+PV_INLINE void tile_rows(const size_t rows, size_t k, const float *a, size_t a_stride,
+                         const float *b, float *c, size_t c_stride, int accumulate)
+{
+    vec sum[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+        for (size_t j = 0; j < TILE_VECS; j++)
+            sum[i][j] = vec_set(0.0f);
+    }
+    for (size_t p = 0; p < k; p++) {
+        vec row[TILE_VECS];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < TILE_VECS; j++)
+            row[j] = vec_load(b + p * TILE_COLUMNS + j * VEC);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < rows; i++) {
+            const vec x = vec_set(a[i * a_stride + p]);
+#pragma GCC unroll 4
+            for (size_t j = 0; j < TILE_VECS; j++)
+                sum[i][j] = vec_fma(x, row[j], sum[i][j]);
+        }
+    }
+#pragma GCC unroll 16
+    for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+        for (size_t j = 0; j < TILE_VECS; j++) {
+            float *to = c + i * c_stride + j * VEC;
+            vec_store(to, accumulate ? vec_add(vec_load(to), sum[i][j]) : sum[i][j]);
+        }
+    }
+}
+
+static void gemm_tile(size_t rows, size_t k, const float *a, size_t a_stride, const float *b,
+                      float *c, size_t c_stride, int accumulate)
+{
+    switch (rows) {
+    case 1:
+        tile_rows(1, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 2:
+        tile_rows(2, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 3:
+        tile_rows(3, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 4:
+        tile_rows(4, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+#if PV_TILE_ROWS >= 6
+    case 5:
+        tile_rows(5, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 6:
+        tile_rows(6, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+#endif
+#if PV_TILE_ROWS >= 14
+    case 7:
+        tile_rows(7, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 8:
+        tile_rows(8, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 9:
+        tile_rows(9, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 10:
+        tile_rows(10, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 11:
+        tile_rows(11, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 12:
+        tile_rows(12, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 13:
+        tile_rows(13, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+    case 14:
+        tile_rows(14, k, a, a_stride, b, c, c_stride, accumulate);
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* Where a head's packed operands lie in its workspace. */
+typedef struct packed_head {
+    size_t key_pad; /* keys, rounded up to whole tiles */
+    float *k;       /* [key_pad / TILE_COLUMNS, dim, TILE_COLUMNS], k transposed */
+    float *v;       /* [dim_pad / TILE_COLUMNS, keys, TILE_COLUMNS] */
+    float *scores;  /* [TILE_ROWS, key_pad] */
+    float *edge;    /* [TILE_ROWS, TILE_COLUMNS], the columns of an output that end inside a tile */
+} packed_head;
+
+static size_t padded(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static size_t attention_workspace(size_t keys, size_t dim)
+{
+    const size_t key_pad = padded(keys, TILE_COLUMNS), dim_pad = padded(dim, TILE_COLUMNS);
+    return padded(key_pad * dim, 16) + padded(keys * dim_pad, 16) + TILE_ROWS * key_pad +
+           TILE_ROWS * TILE_COLUMNS;
+}
+
+/* One VEC of keys, of which `count` exist, to columns of a panel: dim rows, TILE_COLUMNS apart. */
+static void pack_keys(const float *k, size_t stride, size_t count, size_t dim, float *panel)
+{
+    for (size_t d = 0; d < dim; d += VEC) {
+        const size_t left = dim - d < VEC ? dim - d : VEC;
+        vec block[VEC];
+        for (size_t i = 0; i < VEC; i++) {
+            if (i >= count)
+                block[i] = vec_set(0.0f);
+            else if (left < VEC)
+                block[i] = vec_load_n(k + i * stride + d, left);
+            else
+                block[i] = vec_load(k + i * stride + d);
+        }
+        vec_transpose(block);
+        for (size_t i = 0; i < left; i++)
+            vec_store(panel + (d + i) * TILE_COLUMNS, block[i]);
+    }
+}
+
+static packed_head pack_head(const pv_head *h)
+{
+    const size_t key_pad = padded(h->keys, TILE_COLUMNS), dim_pad = padded(h->dim, TILE_COLUMNS);
+    float *v = h->workspace + padded(key_pad * h->dim, 16);
+    float *scores = v + padded(h->keys * dim_pad, 16);
+    const packed_head p = {key_pad, h->workspace, v, scores, scores + TILE_ROWS * key_pad};
+
+    for (size_t key = 0; key < key_pad; key += VEC) {
+        const size_t count = key < h->keys ? h->keys - key : 0, column = key % TILE_COLUMNS;
+        const float *from = count > 0 ? h->k + key * h->k_stride : h->k;
+        pack_keys(from, h->k_stride, count, h->dim, p.k + (key - column) * h->dim + column);
+    }
+    for (size_t d = 0; d < dim_pad; d += VEC) {
+        const size_t left = d < h->dim ? h->dim - d : 0, column = d % TILE_COLUMNS;
+        float *to = p.v + (d - column) * h->keys + column;
+        for (size_t key = 0; key < h->keys; key++) {
+            const float *from = h->v + key * h->v_stride + d;
+            const vec x = left >= VEC ? vec_load(from)
+                          : left > 0  ? vec_load_n(from, left)
+                                      : vec_set(0.0f);
+            vec_store(to + key * TILE_COLUMNS, x);
+        }
+    }
+    return p;
+}
+
+/* s = e^(scale * (s - max s)) over a row of n scores; returns 1 / its sum. What lies between n and
+ * the next multiple of VEC is overwritten with zeros. */
+PV_INLINE float softmax_row(float *s, size_t n, float scale)
+{
+    for (size_t j = n; j % VEC != 0; j++)
+        s[j] = -INFINITY;
+    vec most = vec_set(-INFINITY);
+    for (size_t j = 0; j < n; j += VEC)
+        most = vec_max(most, vec_load(s + j));
+    /* Rounding max * scale moves all of a row by the same factor, which the sum takes out again. */
+    const vec factor = vec_set(scale), shift = vec_set(-vec_highest(most) * scale);
+    vec sum = vec_set(0.0f);
+    for (size_t j = 0; j < n; j += VEC) {
+        const vec e = exp_of(vec_fma(vec_load(s + j), factor, shift));
+        vec_store(s + j, e);
+        sum = vec_add(sum, e);
+    }
+    return 1.0f / vec_sum(sum);
+}
+
+/* to[rows, n] = from[rows, n], each row times its own factor. */
+PV_INLINE void scale_rows(size_t rows, size_t n, const float *factor, const float *from,
+                          size_t from_stride, float *to, size_t to_stride)
+{
+    for (size_t i = 0; i < rows; i++) {
+        const vec f = vec_set(factor[i]);
+        const float *x = from + i * from_stride;
+        float *y = to + i * to_stride;
+        size_t j = 0;
+        for (; j + VEC <= n; j += VEC)
+            vec_store(y + j, vec_mul(vec_load(x + j), f));
+        if (j < n)
+            vec_store_n(y + j, vec_mul(vec_load_n(x + j, n - j), f), n - j);
+    }
+}
+
+/* `rows` queries from `first` on. */
+static void attend(const pv_head *h, const packed_head *p, size_t first, size_t rows)
+{
+    const float *q = h->q + first * h->q_stride;
+    float *out = h->out + first * h->out_stride;
+    float factor[TILE_ROWS];
+
+    for (size_t j = 0; j < p->key_pad; j += TILE_COLUMNS)
+        gemm_tile(rows, h->dim, q, h->q_stride, p->k + j * h->dim, p->scores + j, p->key_pad, 0);
+    for (size_t i = 0; i < rows; i++)
+        factor[i] = softmax_row(p->scores + i * p->key_pad, h->keys, h->scale);
+
+    const size_t whole = h->dim / TILE_COLUMNS * TILE_COLUMNS;
+    for (size_t j = 0; j < whole; j += TILE_COLUMNS)
+        gemm_tile(rows, h->keys, p->scores, p->key_pad, p->v + j * h->keys, out + j, h->out_stride,
+                  0);
+    scale_rows(rows, whole, factor, out, h->out_stride, out, h->out_stride);
+    if (whole < h->dim) {
+        gemm_tile(rows, h->keys, p->scores, p->key_pad, p->v + whole * h->keys, p->edge,
+                  TILE_COLUMNS, 0);
+        scale_rows(rows, h->dim - whole, factor, p->edge, TILE_COLUMNS, out + whole,
+                   h->out_stride);
+    }
+}
+
+static void attention(const pv_head *head)
+{
+    if (head->queries == 0 || head->keys == 0)
+        return;
+    const packed_head packed = pack_head(head);
+    size_t first = 0;
+    for (size_t blocks = padded(head->queries, TILE_ROWS) / TILE_ROWS; blocks > 0; blocks--) {
+        const size_t rows = (head->queries - first + blocks - 1) / blocks; /* blocks of a size */
+        attend(head, &packed, first, rows);
+        first += rows;
+    }
+}
+
+const pv_kernels PV_KERNELS = {
+    .isa = PV_KERNELS_ISA,
+    .layernorm = layernorm,
+    .bias = add_bias,
+    .bias_gelu = bias_gelu,
+    .bias_residual = bias_residual,
+    .add = add,
+    .axpy = axpy,
+    .mr = TILE_ROWS,
+    .nr = TILE_COLUMNS,
+    .gemm_tile = gemm_tile,
+    .attention = attention,
+    .attention_workspace = attention_workspace,
+};
