@@ -2,8 +2,8 @@
 /*
  * A safetensors file inside the library: what psgvit/weights.h offers, and the few things more that
  * the loader of a model needs. Rules of the format: README and safetensors/src/tensor.rs of
- * huggingface/safetensors. safetensors.c parses the header, file.c maps or reads, convert.c turns
- * elements into float32.
+ * huggingface/safetensors. cursor.c is a strict JSON reader, header.c checks the header, table.c
+ * keeps what it says, file.c maps or reads, convert.c turns elements into float32.
  */
 #ifndef PV_WEIGHTS_SAFETENSORS_H
 #define PV_WEIGHTS_SAFETENSORS_H
@@ -18,8 +18,8 @@ size_t pv_convert(psgvit_dtype dtype, const void *bytes, size_t count, float *va
 /* True for F32, F16, BF16, F64. */
 int pv_is_float(psgvit_dtype dtype);
 
-/* Like psgvit_weights_read, and sets *bad to the index (from the tensor's first element) of the first
- * non-finite value, or to UINT64_MAX. Safe from many threads at once. */
+/* Like psgvit_weights_read, and sets *bad to the index (from the tensor's first element) of the
+ * first non-finite value, or to UINT64_MAX. Safe from many threads at once. */
 psgvit_status pv_weights_read_checked(const psgvit_weights *weights, const psgvit_tensor *tensor,
                                       uint64_t first, size_t count, float *values, uint64_t *bad,
                                       psgvit_error *err);
@@ -47,8 +47,8 @@ typedef struct pv_table_row {
     uint64_t shape[4];
 } pv_table_row;
 
-/* A handle without data, in the given order, with `config` as its only metadata (NULL: none). All is
- * copied. */
+/* A handle without data, in the given order, with `config` as its only metadata (NULL: none). All
+ * is copied. */
 psgvit_status pv_weights_from_table(psgvit_weights **weights, const pv_table_row *rows,
                                     size_t count, const char *config, psgvit_error *err);
 
