@@ -106,7 +106,7 @@ static psgvit_status store_item_create(cpu_store *s, size_t floats, store_item *
 static psgvit_status store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
                                   pv_tensor *tensor, psgvit_error *err)
 {
-    store_item *item;
+    store_item *item = NULL;
     PV_TRY(store_item_create((cpu_store *)store, rows * cols, &item, err));
     memcpy(item->data, values, rows * cols * sizeof(float));
     item->buffer = (pv_buffer){rows * cols, item->data};
@@ -144,7 +144,7 @@ static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const 
                                   psgvit_error *err)
 {
     const cpu_device *device = (const cpu_device *)store->device;
-    store_item *item;
+    store_item *item = NULL;
     size_t floats = device->gemm->packed_floats(device->kernels, source->rows, source->cols);
     PV_TRY(store_item_create((cpu_store *)store, floats, &item, err));
     if (!pack_rows(device, source, item->data))
