@@ -4,10 +4,11 @@
 
     scripts/export_safetensors.py --input osf_backbone.pth --output osf.safetensors
 
-The checkpoint is a dictionary {state_dict, metadata}. It is read with torch's weights_only, so that a
-pickle that holds more than tensors and plain values is refused, not run. The output holds each tensor
-as contiguous float32 and the metadata as JSON under the key `config`; it is written beside its place
-and renamed, so that a reader sees the whole file or none. Needs torch, safetensors and numpy.
+The checkpoint is a dictionary {state_dict, metadata}. It is read with torch's weights_only, so that
+a pickle that holds more than tensors and plain values is refused, not run. The output holds each
+tensor as contiguous float32 and the metadata as JSON under the key `config`; it is written beside
+its place and renamed, so that a reader sees the whole file or none. Needs torch, safetensors and
+numpy.
 """
 import argparse
 import json

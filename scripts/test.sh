@@ -82,7 +82,7 @@ fuzz() {
         echo "$name:"
         ASAN_OPTIONS=allocator_may_return_null=1 "$target" "$1" -rss_limit_mb=4096 -timeout=10 \
             -artifact_prefix="build/fuzz/found/$name." -print_final_stats=1 -verbosity=0 \
-            "build/fuzz/found/$name" "tests/fuzz/corpus_${name#fuzz_}" 2>&1 |
+            "build/fuzz/found/$name" "tests/fuzz/corpus/${name#fuzz_}" 2>&1 |
             grep -vE 'peak_rss|slowest|new_units|INFO'
     done
 }

@@ -16,11 +16,11 @@ SCRIPTS = {".py", ".sh"}
 # The library never prints, ends the process, asks the environment, or changes what belongs to the
 # process. tools/ may.
 FORBIDDEN = re.compile(
-    r"(?<!format\()\b(printf|fprintf|vfprintf|puts|fputs|putchar|putc|fputc|perror|abort|exit|_exit"
-    r"|quick_exit|assert|getenv|secure_getenv|setenv|putenv|unsetenv|setlocale|signal|sigaction|_mm_setcsr"
+    r"\b(printf|fprintf|vfprintf|puts|fputs|putchar|putc|fputc|perror|abort|exit|_exit|quick_exit"
+    r"|assert|getenv|secure_getenv|setenv|putenv|unsetenv|setlocale|signal|sigaction|_mm_setcsr"
     r"|fesetround|fesetenv|feenableexcept|openblas_set_num_threads|goto_set_num_threads"
     r"|omp_set_dynamic|omp_set_schedule|omp_set_max_active_levels|omp_set_nested|alloca|strtok"
-    r"|stdout|stderr|typeof|__typeof__|__auto_type)\b"
+    r"|typeof|__typeof__)\s*\(|\b(stdout|stderr|__auto_type)\b"
 )
 # One owner of threads: the CPU backend.
 THREADS = re.compile(r"#\s*pragma\s+omp\s+parallel|\bomp_set_num_threads\b|\bpthread_create\b")
