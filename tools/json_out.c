@@ -3,7 +3,7 @@
 #include "json_out.h"
 
 #include <math.h>
-#include <stddef.h>
+#include <stdint.h>
 
 /* Bytes of the well-formed UTF-8 character at `s`, 0 if there is none. Table 3-7 of the Unicode
  * standard: no overlong form, no surrogate, nothing past U+10FFFF. */
@@ -36,14 +36,11 @@ static void put_character(FILE *out, const unsigned char *s, size_t length)
         fwrite(s, 1, length, out);
 }
 
-void json_put_string(FILE *out, const char *text)
+/* Returns where it stopped: the end, or after `most` characters. */
+static const char *put_escaped(FILE *out, const char *text, size_t most)
 {
-    if (!text) {
-        fputs("null", out);
-        return;
-    }
-    fputc('"', out);
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t i = 0; *s && i < most; i++) {
         size_t length = utf8_length(s);
         if (length == 0)
             fputs("\\ufffd", out);
@@ -51,7 +48,24 @@ void json_put_string(FILE *out, const char *text)
             put_character(out, s, length);
         s += length ? length : 1;
     }
+    return (const char *)s;
+}
+
+void json_put_string(FILE *out, const char *text)
+{
+    if (!text) {
+        fputs("null", out);
+        return;
+    }
     fputc('"', out);
+    put_escaped(out, text, SIZE_MAX);
+    fputc('"', out);
+}
+
+void json_put_plain(FILE *out, const char *text, size_t most)
+{
+    if (*put_escaped(out, text, most))
+        fputs("...", out);
 }
 
 void json_put_double(FILE *out, double value)

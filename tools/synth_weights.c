@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "values are written as they lie in memory: little-endian"
+#endif
+
 static const uint64_t STEP = 0x9E3779B97F4A7C15u;
 
 enum {

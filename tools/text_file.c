@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Read to the end, not by its size: a config may come through a pipe. */
+#define _POSIX_C_SOURCE 200809L
+#include "text_file.h"
+
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 1 << 20 };
+
+int text_file_read(char **text, const char *path)
+{
+    *text = NULL;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return cli_error(CLI_MODEL, "%s: can't be opened: %s", path, strerror(errno));
+    char *bytes = malloc(MOST + 1);
+    size_t size = bytes ? fread(bytes, 1, MOST + 1, file) : 0;
+    int error = ferror(file) ? errno : 0;
+    fclose(file);
+    int code = CLI_DONE;
+    if (!bytes)
+        code = cli_error(CLI_MEMORY, "%s: no memory to read it", path);
+    else if (error)
+        code = cli_error(CLI_MODEL, "%s: can't be read: %s", path, strerror(error));
+    else if (size > MOST)
+        code = cli_error(CLI_MODEL, "%s: expected a config of at most %d bytes, found more", path,
+                         MOST);
+    else if (memchr(bytes, '\0', size))
+        code = cli_error(CLI_MODEL, "%s: expected JSON text, found a NUL byte", path);
+    if (code) {
+        free(bytes);
+        return code;
+    }
+    bytes[size] = '\0';
+    *text = bytes;
+    return CLI_DONE;
+}
