@@ -171,7 +171,7 @@ psgvit_status psgvit_weights_open(psgvit_weights **weights, const char *path,
                                   const psgvit_weights_params *params, psgvit_error *err)
 {
     psgvit_weights_params own;
-    psgvit_weights *w;
+    psgvit_weights *w = NULL;
     if (!weights || !path)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open: %s is NULL",
                        weights ? "path" : "weights");
@@ -188,7 +188,7 @@ psgvit_status psgvit_weights_open_memory(psgvit_weights **weights, const void *d
                                          const psgvit_weights_params *params, psgvit_error *err)
 {
     psgvit_weights_params own;
-    psgvit_weights *w;
+    psgvit_weights *w = NULL;
     if (!weights || !data)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open_memory: %s is NULL",
                        weights ? "data" : "weights");
@@ -267,7 +267,7 @@ psgvit_status pv_weights_from_table(psgvit_weights **weights, const pv_table_row
                                     size_t count, const char *config, psgvit_error *err)
 {
     pv_table_size size = {.tensors = count};
-    psgvit_weights *w;
+    psgvit_weights *w = NULL;
     *weights = NULL;
     for (size_t i = 0; i < count; i++) {
         size.dims += rows[i].rank;
@@ -376,7 +376,7 @@ psgvit_status pv_weights_read_checked(const psgvit_weights *weights, const psgvi
                                       uint64_t first, size_t count, float *values, uint64_t *bad,
                                       psgvit_error *err)
 {
-    uint64_t at;
+    uint64_t at = 0;
     size_t index;
     *bad = UINT64_MAX;
     if (!pv_is_float(tensor->dtype))
@@ -408,7 +408,7 @@ psgvit_status psgvit_weights_read(const psgvit_weights *weights, const psgvit_te
 psgvit_status pv_weights_read_i64(const psgvit_weights *weights, const psgvit_tensor *tensor,
                                   int64_t *values, psgvit_error *err)
 {
-    uint64_t at;
+    uint64_t at = 0;
     if (tensor->dtype != PSGVIT_DTYPE_I64)
         return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor \"%s\" is %s, expected I64", weights->name,
                        tensor->name, psgvit_dtype_name(tensor->dtype));
