@@ -30,8 +30,13 @@ def load(path):
 
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has no one class for what a bad file may raise
-        raise Refused(f"{path}: not a checkpoint of tensors and plain values: {error}") from error
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+    except Exception as error:
+        # torch has no one class for what a bad file may raise, and its text for an unsafe pickle
+        # advises to load it all the same.
+        raise Refused(f"{path}: not a checkpoint of tensors and plain values "
+                      f"({type(error).__name__})") from error
     for key in ("state_dict", "metadata"):
         if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(key), dict):
             raise Refused(f"{path}: expected a dictionary with state_dict and metadata, "

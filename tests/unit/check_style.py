@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The house rules that a program can check, over every source file of the repository.
+"""The house rules that a program can check, over every source file of the repository; a Python file
+must at least compile.
 
 Usage: check_style.py <bin dir, not used> <root of the repository>
 """
@@ -105,6 +106,8 @@ def check(root, path):
     lines = text.split("\n")[:-1]
     parts = path.relative_to(root).parts
     yield from check_any(lines)
+    if path.suffix == ".py":
+        compile(text, str(path), "exec")
     if path.suffix in CODE:
         yield from check_c(lines, text)
     if path.suffix in CODE and parts[0] == "src":
