@@ -194,5 +194,7 @@ struct pv_backend {
 /* How a backend opens a device; the parameters are complete and checked. */
 psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *params,
                           psgvit_error *err);
+psgvit_status pv_vulkan_open(psgvit_device **device, const psgvit_device_params *params,
+                             psgvit_error *err);
 
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/signal.h"
+
+#include <math.h>
+#include <string.h>
+
+static const float LIMIT = 6.0f; /* of OSF's loader, in standard deviations */
+
+/* Infinity and NaN have all bits of the exponent set. */
+static size_t first_bad(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 256) {
+        size_t end = n - i < 256 ? n : i + 256, bad = 0;
+        for (size_t j = i; j < end; j++)
+            bad += !(fabsf(x[j]) <= 3.4028234e38f);
+        for (size_t j = i; bad && j < end; j++)
+            if (!isfinite(x[j]))
+                return j;
+    }
+    return n;
+}
+
+static psgvit_status refuse(const pv_signal *s, size_t epoch, size_t channel, size_t sample,
+                            float value, psgvit_error *err)
+{
+    const char *name = s->names ? s->names[channel] : NULL;
+    return pv_fail(err, PSGVIT_E_INPUT, "epoch %zu, channel %zu%s%s%s, sample %zu is %s, expected "
+                   "a finite number", s->first_epoch + epoch, channel, name ? " (" : "",
+                   name ? name : "", name ? ")" : "", sample,
+                   isnan(value) ? "NaN" : "infinite");
+}
+
+psgvit_status pv_signal_take(const pv_signal *s, float *to, psgvit_error *err)
+{
+    for (size_t row = 0; row < s->epochs * s->channels; row++) {
+        const float *x = s->samples + row * s->length;
+        float *y = to + row * s->length;
+        size_t bad = s->nan == PSGVIT_NAN_PROPAGATE ? s->length : first_bad(x, s->length);
+        if (bad < s->length && s->nan == PSGVIT_NAN_REFUSE)
+            return refuse(s, row / s->channels, row % s->channels, bad, x[bad], err);
+        memcpy(y, x, s->length * sizeof *y);
+        for (size_t i = bad; i < s->length; i++)
+            y[i] = isfinite(y[i]) ? y[i] : 0.0f;
+        /* Written so that a NaN fails both comparisons and stays. */
+        for (size_t i = 0; s->clamp && i < s->length; i++) {
+            float low = y[i] < -LIMIT ? -LIMIT : y[i];
+            y[i] = low > LIMIT ? LIMIT : low;
+        }
+    }
+    return PSGVIT_OK;
+}
