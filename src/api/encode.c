@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/encode.h"
+
+#include "base/checked.h"
+#include "weights/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the pool ---- */
+
+/* Shapes whose passes are kept: a job's full batch and its rest, for two kinds of job. */
+enum { SHAPES_KEPT = 4 };
+
+psgvit_status pv_pool_create(pv_pool *pool, pv_record_fn record, const void *model,
+                             psgvit_error *err)
+{
+    *pool = (pv_pool){.record = record, .model = model};
+    if (pthread_mutex_init(&pool->lock, NULL))
+        return pv_fail(err, PSGVIT_E_MEMORY, "out of memory: a lock");
+    return PSGVIT_OK;
+}
+
+void pv_pool_destroy(pv_pool *pool)
+{
+    while (pool->idle) {
+        pv_pass *next = pool->idle->next;
+        pv_pass_destroy(pool->idle);
+        pool->idle = next;
+    }
+    pthread_mutex_destroy(&pool->lock);
+}
+
+static int same(const pv_pass_shape *a, const pv_pass_shape *b)
+{
+    return a->epochs == b->epochs && a->samples == b->samples && a->wanted == b->wanted;
+}
+
+static psgvit_status take(pv_pool *pool, const pv_pass_shape *shape, pv_pass **pass,
+                          psgvit_error *err)
+{
+    pthread_mutex_lock(&pool->lock);
+    pv_pass **at = &pool->idle;
+    while (*at && !same(&(*at)->shape, shape))
+        at = &(*at)->next;
+    *pass = *at;
+    if (*pass)
+        *at = (*pass)->next;
+    pthread_mutex_unlock(&pool->lock);
+    return *pass ? PSGVIT_OK : pool->record(pool->model, shape, pass, err);
+}
+
+/* Unlinks and returns the passes of shapes beyond the SHAPES_KEPT last used ones. */
+static pv_pass *unlink_surplus(pv_pool *pool)
+{
+    pv_pass_shape kept[SHAPES_KEPT];
+    size_t count = 0;
+    pv_pass *surplus = NULL;
+    for (pv_pass **at = &pool->idle; *at;) {
+        pv_pass *pass = *at;
+        size_t i = 0;
+        while (i < count && !same(&kept[i], &pass->shape))
+            i++;
+        if (i == count && count < SHAPES_KEPT)
+            kept[count++] = pass->shape;
+        if (i < SHAPES_KEPT) {
+            at = &pass->next;
+        } else {
+            *at = pass->next;
+            pass->next = surplus;
+            surplus = pass;
+        }
+    }
+    return surplus;
+}
+
+static void give_back(pv_pool *pool, pv_pass *pass)
+{
+    pthread_mutex_lock(&pool->lock);
+    pass->next = pool->idle;
+    pool->idle = pass;
+    pv_pass *surplus = unlink_surplus(pool);
+    pthread_mutex_unlock(&pool->lock);
+    while (surplus) {
+        pv_pass *next = surplus->next;
+        pv_pass_destroy(surplus);
+        surplus = next;
+    }
+}
+
+/* ---- jobs ---- */
+
+/* As many epochs as the pass takes, from `first` on. */
+static psgvit_status run_batch(const pv_job *job, pv_pass *pass, size_t first, psgvit_error *err)
+{
+    pv_signal part = job->signal;
+    part.samples += first * part.channels * part.length;
+    part.epochs = pass->shape.epochs;
+    part.first_epoch += first;
+    PV_TRY(pv_signal_take(&part, pass->signal->host, err));
+    PV_TRY(pv_plan_submit(pass->plan, err));
+    for (int i = 0; i < PV_OUTPUTS; i++) {
+        size_t each = pass->output_floats[i];
+        if (job->output[i])
+            memcpy(job->output[i] + first * each, pass->output[i]->host,
+                   part.epochs * each * sizeof(float));
+    }
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
+{
+    size_t total = job->signal.epochs;
+    unsigned wanted = 0;
+    for (int i = 0; i < PV_OUTPUTS; i++)
+        wanted |= job->output[i] ? 1u << i : 0;
+    for (size_t first = 0; first < total;) {
+        if (job->cancel && job->cancel(job->user))
+            return pv_fail(err, PSGVIT_E_CANCELLED, "cancelled after %zu of %zu epochs", first,
+                           total);
+        size_t count = total - first < job->batch ? total - first : job->batch;
+        pv_pass_shape shape = {count, job->signal.length, wanted};
+        pv_pass *pass;
+        PV_TRY(take(pool, &shape, &pass, err));
+        psgvit_status status = run_batch(job, pass, first, err);
+        give_back(pool, pass);
+        if (status)
+            return status;
+        first += count;
+        if (job->progress)
+            job->progress(job->user, first, total);
+    }
+    return PSGVIT_OK;
+}
+
+size_t pv_default_batch(size_t rows)
+{
+    enum { ROWS = 1536 }; /* keep the matrix products at their best; more only costs memory */
+    return rows < ROWS ? ROWS / rows : 1;
+}
+
+psgvit_status pv_check_output(const char *name, const float *output, size_t capacity,
+                              size_t epochs, size_t each, psgvit_error *err)
+{
+    size_t needed;
+    if (!output)
+        return PSGVIT_OK;
+    if (!pv_mul(epochs, each, &needed))
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "job.%s: %zu epochs of %zu floats overflow", name,
+                       epochs, each);
+    if (capacity < needed)
+        return pv_fail(err, PSGVIT_E_ARGUMENT,
+                       "job.%s has room for %zu floats, expected %zu (%zu epochs of %zu)", name,
+                       capacity, needed, epochs, each);
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int outputs,
+                           psgvit_error *err)
+{
+    if (!signal)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "job.signal is NULL");
+    if (nan < PSGVIT_NAN_REFUSE || nan > PSGVIT_NAN_PROPAGATE)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "job.nan is %d, expected 0 to %d", (int)nan,
+                       (int)PSGVIT_NAN_PROPAGATE);
+    if (!outputs)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "job: no output is wanted, all are NULL");
+    return PSGVIT_OK;
+}
+
+/* ---- models ---- */
+
+static psgvit_status open_weights(psgvit_weights **weights, const pv_model_source *source,
+                                  psgvit_error *err)
+{
+    psgvit_weights_params params = {.struct_size = sizeof params, .flags = source->flags};
+    if (source->path)
+        return psgvit_weights_open(weights, source->path, &params, err);
+    return psgvit_weights_open_memory(weights, source->data, source->size, &params, err);
+}
+
+psgvit_status pv_model_load(void *model, pv_load_fn load, psgvit_device *device,
+                            const pv_model_source *source, psgvit_error *err)
+{
+    if (source->precision < PSGVIT_F32 || source->precision > PSGVIT_BF16)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.precision is %d, expected 0 to %d",
+                       (int)source->precision, (int)PSGVIT_BF16);
+    if (source->config_path && source->config_json)
+        return pv_fail(err, PSGVIT_E_ARGUMENT,
+                       "params: config_path and config_json are both set, expected one at most");
+    if (source->flags & ~(unsigned)PSGVIT_READ)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.flags is %#x, expected 0 or PSGVIT_READ",
+                       source->flags);
+    psgvit_weights *weights = NULL;
+    char *text = NULL;
+    psgvit_status status = open_weights(&weights, source, err);
+    if (!status && source->config_path)
+        status = pv_config_load(&text, source->config_path, err);
+    if (!status)
+        status = load(model, device, weights, text ? text : source->config_json,
+                      source->precision, err);
+    free(text);
+    psgvit_weights_close(&weights);
+    return status;
+}
