@@ -49,7 +49,7 @@ static void fail_non_finite(pv_loader *l, const psgvit_tensor *tensor, uint64_t 
 /* The tensor called prefix + base + suffix; config.h has made sure that it is there. */
 static const psgvit_tensor *find(pv_loader *l, const char *base, const char *suffix)
 {
-    char name[NAME_MAX_LENGTH];
+    char name[2 * NAME_MAX_LENGTH]; /* base alone may fill half */
     snprintf(name, sizeof name, "%s%s%s", l->prefix, base, suffix);
     const psgvit_tensor *tensor = psgvit_weights_find(l->weights, name);
     if (!tensor)
