@@ -2,8 +2,7 @@
 """`cmake --install` into an empty folder: headers, libraries and tools are there, a stranger's
 program compiles against them, and everything finds its libraries without an environment.
 
-Usage: test_install.py <bin dir> <build dir> <C compiler> <relative library folder> <run path>
-                       [C flag...]
+Usage: test_install.py <build dir> <C compiler> <relative library folder> <run path> [C flag...]
 """
 import pathlib
 import subprocess
@@ -32,7 +31,7 @@ def run(*command, env=None):
 
 
 def main():
-    build, cc, lib, run_path, flags = (*sys.argv[2:6], sys.argv[6:])
+    build, cc, lib, run_path, flags = (*sys.argv[1:5], sys.argv[5:])
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         prefix = work / "usr"

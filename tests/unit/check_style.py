@@ -2,7 +2,7 @@
 """The house rules that a program can check, over every source file of the repository; a Python file
 must at least compile.
 
-Usage: check_style.py <bin dir, not used> <root of the repository>
+Usage: check_style.py <root of the repository>
 """
 import pathlib
 import re
@@ -117,7 +117,7 @@ def check(root, path):
 
 
 def main():
-    root = pathlib.Path(sys.argv[2]).resolve()
+    root = pathlib.Path(sys.argv[1]).resolve()
     files = [root / "CMakeLists.txt"]
     for folder in ("include", "src", "shaders", "tools", "tests", "scripts"):
         for path in sorted((root / folder).rglob("*")):

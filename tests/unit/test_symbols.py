@@ -2,7 +2,7 @@
 """What the libraries export, by nm: the shared one exactly the functions that the public headers
 declare with PSGVIT_API, the static one nothing without a prefix of ours, and neither has state.
 
-Usage: test_symbols.py <bin dir> <shared library> <static library> <include dir>
+Usage: test_symbols.py <shared library> <static library> <include dir>
 """
 import pathlib
 import re
@@ -49,7 +49,7 @@ def state(library):
 
 
 def main():
-    shared, static, include = sys.argv[2:5]
+    shared, static, include = sys.argv[1:4]
     expected, exported = declared(include), defined(shared, "--dynamic")
     faults = [f"{n} is declared, but not exported" for n in sorted(expected - exported)]
     faults += [f"{n} is exported, but not declared" for n in sorted(exported - expected)]
