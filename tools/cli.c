@@ -85,6 +85,21 @@ __attribute__((format(printf, 2, 3))) static void put_kind(const char *kind, con
     va_end(args);
 }
 
+int cli_fail(cli_failure *failure, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(failure->message, sizeof failure->message, format, args);
+    va_end(args);
+    failure->code = code;
+    return code;
+}
+
+int cli_fail_status(cli_failure *failure, const psgvit_error *err)
+{
+    return cli_fail(failure, cli_exit_code(err->code), "%s", err->message);
+}
+
 void cli_log(void *verbosity, psgvit_log_level level, const char *line)
 {
     static const char *const kinds[] = {"", "error: ", "warning: ", "", "debug: "};

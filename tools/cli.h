@@ -37,6 +37,18 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * whose user pointer is an int * of that verbosity. */
 void cli_log(void *verbosity, psgvit_log_level level, const char *line);
 
+/* A failure that is on its way up: what will be said once, and the exit code. */
+typedef struct cli_failure {
+    int code; /* CLI_DONE: none */
+    char message[1280];
+} cli_failure;
+
+/* Writes both and returns `code`. */
+int cli_fail(cli_failure *failure, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same from the library's error. */
+int cli_fail_status(cli_failure *failure, const psgvit_error *err);
+
 /* Called before each line that is said, so that a progress bar can wipe itself; NULL: nothing. Set
  * from the main thread while no other one talks. */
 void cli_before_line(void (*wipe)(void));

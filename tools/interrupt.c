@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* The handler only sets a flag and an alarm; all it may call is async-signal-safe. */
+#define _GNU_SOURCE 1
+#include "interrupt.h"
+
+#include "cli.h"
+#include "staged_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { GRACE = 1 }; /* seconds */
+
+static volatile sig_atomic_t first_signal;
+
+int interrupt_code(void)
+{
+    int number = first_signal;
+    return number == 0 ? 0 : number == SIGINT ? CLI_INTERRUPTED : CLI_TERMINATED;
+}
+
+static void on_signal(int number)
+{
+    if (first_signal == 0 && number != SIGALRM) {
+        first_signal = number;
+        alarm(GRACE);
+        return;
+    }
+    staged_file_unlink_now();
+    _exit(first_signal == SIGTERM ? CLI_TERMINATED : CLI_INTERRUPTED);
+}
+
+void interrupt_watch(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGALRM};
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigset_t heard;
+    sigemptyset(&heard);
+    for (int i = 0; i < 3; i++) {
+        sigaddset(&action.sa_mask, signals[i]);
+        sigaddset(&heard, signals[i]);
+        sigaction(signals[i], &action, NULL);
+    }
+    sigprocmask(SIG_UNBLOCK, &heard, NULL); /* a parent may have blocked them */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+void interrupt_hold_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            /* The wrong direction for the first two, so that using them still fails. */
+            int held = open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+            if (held >= 0 && held != fd)
+                close(held);
+        }
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* SIGINT and SIGTERM for tools that have something to clean up. */
+#ifndef TOOLS_INTERRUPT_H
+#define TOOLS_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* From here on both set a flag. If the process has not ended a second later, because it waits for a
+ * pipe or computes a long batch, or if another signal comes, it ends at once; an output that is being
+ * written is gone in either case. A failed write is an error code, not SIGPIPE or SIGXFSZ. */
+void interrupt_watch(void);
+/* CLI_INTERRUPTED or CLI_TERMINATED once a signal has come, else 0. */
+int interrupt_code(void);
+
+/* Files opened later must not become standard input, output or error because those were closed. */
+void interrupt_hold_streams(void);
+
+#endif
