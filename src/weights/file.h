@@ -29,8 +29,7 @@ void pv_file_map(pv_file *file);
  */
 psgvit_status pv_file_read(const pv_file *file, uint64_t offset, void *bytes, size_t count,
                            psgvit_error *err);
-/* The bytes [offset, offset + count) will be read soon, or are not needed again. */
-void pv_file_prefetch(const pv_file *file, uint64_t offset, size_t count);
+/* The bytes [offset, offset + count) are not needed again. */
 void pv_file_release(const pv_file *file, uint64_t offset, size_t count);
 /* PSGVIT_E_MODEL if size or time are not those of opening. */
 psgvit_status pv_file_unchanged(const pv_file *file, psgvit_error *err);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads the header of a safetensors file. The same pass runs twice: the first time it checks and
- * counts, the second time it fills a table that has exactly the room it needs; so no memory is
- * asked for on the word of a header that is not sound. Then the tensors are sorted and laid end to
- * end. The reference is safetensors/src/tensor.rs; what is refused beyond it: a name that occurs
- * twice, is empty or has a NUL in it, nesting over PV_CURSOR_DEPTH, and an entry written as an
- * array.
+ * counts, the second time it fills a table that has exactly the room it needs, so that memory is
+ * asked for only once the header is known to be well formed. Then the tensors are sorted, and their
+ * names, sizes and places are checked. The reference is safetensors/src/tensor.rs; what is refused
+ * beyond it: a name that occurs twice, is empty or has a NUL in it, nesting over PV_CURSOR_DEPTH,
+ * and a tensor or a dtype in the odd forms that serde understands.
  */
 #include "weights/header.h"
 
@@ -49,11 +49,6 @@ static label label_of(const char *name, size_t length)
     return to;
 }
 
-static label label_of_tensor(const psgvit_tensor *tensor)
-{
-    return label_of(tensor->name, strlen(tensor->name));
-}
-
 /* Ends the pass: a rule of the format is broken that JSON knows nothing of. `format` continues
  * "FILE: tensor "NAME" ". Returns false. */
 #define refuse(p, format, ...)                                                                     \
@@ -92,23 +87,19 @@ static bool read_shape(parser *p, psgvit_tensor *tensor)
     uint64_t dim;
     if (!pv_cursor_open(&p->json, '[', "'[', a shape"))
         return false;
-    tensor->elements = 1;
     tensor->shape = p->table ? p->table->dims + p->used.dims : NULL;
     while (pv_cursor_more(&p->json, ']')) {
         if (!pv_cursor_u64(&p->json, &dim))
             return false;
-        if (!pv_mul_u64(tensor->elements, dim, &tensor->elements))
-            return refuse(p,
-                          "has a shape whose product overflows 64 bits at dimension %zu, %" PRIu64,
-                          tensor->rank, dim);
         if (p->table)
             p->table->dims[p->used.dims] = dim;
         p->used.dims++;
         tensor->rank++;
     }
-    return true;
+    return !p->json.expected;
 }
 
+/* Leaves the end in `bytes`: what it means is checked once the tensors are sorted. */
 static bool read_offsets(parser *p, psgvit_tensor *tensor)
 {
     uint64_t offset[2] = {0, 0};
@@ -125,27 +116,8 @@ static bool read_offsets(parser *p, psgvit_tensor *tensor)
         return false;
     if (count < 2)
         return refuse(p, "has %zu data_offsets, expected 2", count);
-    if (offset[1] < offset[0])
-        return refuse(p, "ends at %" PRIu64 ", before its begin at %" PRIu64, offset[1], offset[0]);
     tensor->offset = offset[0];
-    tensor->bytes = offset[1] - offset[0];
-    return true;
-}
-
-/* Do shape and dtype make as many bytes as the data_offsets span? */
-static bool check_bytes(parser *p, const psgvit_tensor *tensor)
-{
-    uint64_t bits;
-    const char *dtype = psgvit_dtype_name(tensor->dtype);
-    if (!pv_mul_u64(tensor->elements, psgvit_dtype_bits(tensor->dtype), &bits))
-        return refuse(p, "has %" PRIu64 " elements of %s, whose bits overflow 64 bits",
-                      tensor->elements, dtype);
-    if (bits % 8 != 0)
-        return refuse(p, "has %" PRIu64 " elements of %s, expected whole bytes", tensor->elements,
-                      dtype);
-    if (bits / 8 != tensor->bytes)
-        return refuse(p, "has %" PRIu64 " bytes, expected %" PRIu64 " for %" PRIu64 " of %s",
-                      tensor->bytes, bits / 8, tensor->elements, dtype);
+    tensor->bytes = offset[1];
     return true;
 }
 
@@ -216,8 +188,6 @@ static bool read_tensor(parser *p, const char *name, size_t length)
     for (unsigned i = 0; i < 3; i++)
         if (!(seen & 1u << i))
             return refuse(p, "has no %s", fields[i].key);
-    if (!check_bytes(p, &tensor))
-        return false;
     if (p->table)
         p->table->tensors[p->used.tensors] = tensor;
     p->used.tensors++;
@@ -298,22 +268,60 @@ static psgvit_status pass(parser *p, const char *text, size_t size)
     return p->status ? p->status : not_json(p);
 }
 
-/* The data must be tiled by the tensors, in the order of their offsets: no hole, no overlap, no
- * rest. An end cannot overflow: it was read as one number. */
-static psgvit_status check_layout(const pv_table *table, uint64_t data_bytes, const char *file,
+/* Finds the number of elements and of bytes (`bytes` holds the end so far), and checks that they go
+ * with each other and that the tensor begins at `begin`. */
+static psgvit_status check_tensor(psgvit_tensor *tensor, uint64_t begin, const char *file,
+                                  psgvit_error *err)
+{
+    const label shown = label_of(tensor->name, strlen(tensor->name));
+    const char *name = shown.text, *dtype = psgvit_dtype_name(tensor->dtype);
+    uint64_t end = tensor->bytes, bits;
+    if (tensor->offset != begin)
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: tensor \"%s\" begins at byte %" PRIu64 " of the data, expected %" PRIu64
+                       ", where the one before it ends: there is %s",
+                       file, name, tensor->offset, begin,
+                       tensor->offset < begin ? "an overlap" : "a hole");
+    if (end < begin)
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: tensor \"%s\" ends at byte %" PRIu64
+                       " of the data, expected at least %" PRIu64 ", where it begins",
+                       file, name, end, begin);
+    tensor->bytes = end - begin;
+    tensor->elements = 1;
+    for (size_t i = 0; i < tensor->rank; i++)
+        if (!pv_mul_u64(tensor->elements, tensor->shape[i], &tensor->elements))
+            return pv_fail(
+                err, PSGVIT_E_MODEL,
+                "%s: tensor \"%s\" has a shape whose product exceeds 64 bits at dimension "
+                "%zu, %" PRIu64,
+                file, name, i, tensor->shape[i]);
+    if (!pv_mul_u64(tensor->elements, psgvit_dtype_bits(tensor->dtype), &bits))
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: tensor \"%s\" has %" PRIu64
+                       " elements of %s, whose bits exceed 64 bits",
+                       file, name, tensor->elements, dtype);
+    if (bits % 8 != 0)
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: tensor \"%s\" has %" PRIu64 " elements of %s, expected whole bytes",
+                       file, name, tensor->elements, dtype);
+    if (bits / 8 != tensor->bytes)
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: tensor \"%s\" has %" PRIu64 " bytes, expected %" PRIu64 " for %" PRIu64
+                       " elements of %s",
+                       file, name, tensor->bytes, bits / 8, tensor->elements, dtype);
+    return PSGVIT_OK;
+}
+
+/* The tensors lie end to end, in the order of their offsets, and fill the data. */
+static psgvit_status check_layout(pv_table *table, uint64_t data_bytes, const char *file,
                                   psgvit_error *err)
 {
     uint64_t end = 0;
     for (size_t i = 0; i < table->size.tensors; i++) {
-        const psgvit_tensor *tensor = &table->tensors[i];
-        if (tensor->offset != end)
-            return pv_fail(err, PSGVIT_E_MODEL,
-                           "%s: tensor \"%s\" begins at byte %" PRIu64
-                           " of the data, expected %" PRIu64
-                           ", where the tensors before it end: %s",
-                           file, label_of_tensor(tensor).text, tensor->offset, end,
-                           tensor->offset < end ? "they overlap" : "there is a hole");
-        end = tensor->offset + tensor->bytes;
+        uint64_t next = table->tensors[i].bytes;
+        PV_TRY(check_tensor(&table->tensors[i], end, file, err));
+        end = next;
     }
     if (end != data_bytes)
         return pv_fail(err, PSGVIT_E_MODEL,
