@@ -317,9 +317,8 @@ static psgvit_status read_channels(reader *r)
 
 /* ---- against the config ---------------------------------------------------------------------- */
 
-/* What no shape tells. */
-static psgvit_status take_fields(const pv_eegpt_fields *f, pv_eegpt_config *c, const char *file,
-                                 psgvit_error *err)
+psgvit_status pv_eegpt_take_fields(pv_eegpt_config *c, const pv_eegpt_fields *f, const char *file,
+                                   psgvit_error *err)
 {
     c->heads = f->num_heads ? f->num_heads : HEADS;
     c->patch_stride = f->patch_stride ? f->patch_stride : STRIDE;
@@ -340,8 +339,7 @@ static psgvit_status take_fields(const pv_eegpt_fields *f, pv_eegpt_config *c, c
     return PSGVIT_OK;
 }
 
-/* The reference's int(embed_dim * mlp_ratio); 0 if it is beyond PV_SIZE_MAX. */
-static size_t hidden_width(size_t width, double ratio)
+size_t pv_eegpt_hidden(size_t width, double ratio)
 {
     double hidden = (double)width * ratio;
     return hidden <= (double)PV_SIZE_MAX ? (size_t)hidden : 0;
@@ -359,11 +357,11 @@ static psgvit_status confirm(const reader *r)
     PV_TRY(pv_confirm(r->json, "embed_num", c->summary, r->w, full(r, text, SUMMARY), r->err));
     PV_TRY(pv_confirm(r->json, "patch_size", c->patch_samples, r->w, full(r, text, PATCH), r->err));
     PV_TRY(pv_confirm(r->json, "depth", c->depth, r->w, last, r->err));
-    if (r->f->mlp_ratio > 0 && hidden_width(c->width, r->f->mlp_ratio) != c->mlp_dim)
+    if (r->f->mlp_ratio > 0 && pv_eegpt_hidden(c->width, r->f->mlp_ratio) != c->mlp_dim)
         return pv_fail(r->err, PSGVIT_E_MODEL,
                        "%s: config says mlp_ratio = %g, of embed_dim = %zu that is %zu, but tensor "
                        "'%s' says %zu",
-                       file, r->f->mlp_ratio, c->width, hidden_width(c->width, r->f->mlp_ratio),
+                       file, r->f->mlp_ratio, c->width, pv_eegpt_hidden(c->width, r->f->mlp_ratio),
                        fc1, c->mlp_dim);
     if (r->f->has_qkv_bias && r->f->qkv_bias != c->qkv_bias)
         return pv_fail(r->err, PSGVIT_E_MODEL,
@@ -424,7 +422,7 @@ static psgvit_status read_with(reader *r)
     find_prefix(r);
     PV_TRY(infer_encoder(r));
     PV_TRY(confirm(r));
-    PV_TRY(take_fields(r->f, r->c, r->json->file, r->err));
+    PV_TRY(pv_eegpt_take_fields(r->c, r->f, r->json->file, r->err));
     PV_TRY(read_channels(r));
     PV_TRY(read_probe(r));
     return check(r);

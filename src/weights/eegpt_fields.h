@@ -34,6 +34,17 @@ const char *pv_chan_proj_name(pv_chan_proj chan_proj);
 /* Name of a channel; `item` goes from fields->names along ->next. */
 const char *pv_eegpt_name(const cJSON *item);
 
+/* What no shape tells: heads, stride, lengths, epsilon, of the config or the reference's defaults, all
+ * checked against width and patch_samples, which are set already. */
+psgvit_status pv_eegpt_take_fields(pv_eegpt_config *config, const pv_eegpt_fields *fields,
+                                   const char *file, psgvit_error *err);
+
+/* The reference's int(embed_dim * mlp_ratio); 0 if it is beyond PV_SIZE_MAX. */
+size_t pv_eegpt_hidden(size_t width, double ratio);
+
+/* Most channels of a table without data, whose ids must be counted out. */
+enum { PV_VARIANT_CHANNELS_MAX = 65536 };
+
 /* Sets config->ids, one of config->channel_rows rows for each of config->tokens channels: from the
  * tensor chans_id (`weights` and `tensor` may be NULL), else from the config's chans_id, else of the
  * names, else counted. What the tensor and the config disagree on is a warning. */
