@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * psgvit-bench: how fast a model runs on a device, beside its own matrix products by bare BLAS in the
+ * same minutes. Weights are synthetic and made in memory, signals are plausible: no file is needed.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "bench.h"
+
+#include "cli.h"
+#include "json_out.h"
+#include "output_file.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "Usage: psgvit-bench MODEL[,MODEL...] [options]\n"
+    "\n"
+    "MODEL is osf-nano, osf-tiny, osf-small, osf-middle, osf-base, osf-large, osf-xl, or\n"
+    "eegpt:CHANNELSxSAMPLES[:DEPTH] (depth 2 by default), such as eegpt:22x1000.\n"
+    "\n"
+    "      --batch LIST      epochs at once (default 1,2,4,8,16)\n"
+    "      --runs N          timed runs, after 2 that are not (default 15)\n"
+    "      --outputs LIST    cls, patches, mean (osf; default cls,patches); features, logits\n"
+    "                        (eegpt; default logits)\n"
+    "      --threads N       threads on the CPU (default: what OpenMP would use)\n"
+    "      --backend NAME    auto, cpu or vulkan\n"
+    "      --device NAME     name, index or UUID of a device\n"
+    "      --isa NAME        auto, c, avx2, avx512 or amx: a ceiling on the CPU\n"
+    "      --precision NAME  f32, f16 or bf16\n"
+    "      --json            an array of objects in place of the table\n"
+    "      --version         print the version\n"
+    "      --help            print this\n"
+    "\n"
+    "Columns: milliseconds a batch (median, least, 99th percentile) and an epoch; GFLOP/s of the\n"
+    "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in turn\n"
+    "with the model's; ratio: median by blas; load: opening the model from the page cache; rss: peak\n"
+    "memory of a process that loads and runs one batch, in 10^6 bytes.\n"
+    "\n"
+    "Exit codes: 0 done, 2 usage, 4 model, 5 device, 6 memory, 7 output, 130 and 143 by signals.\n";
+
+enum { WARM_UP = 2, MOST_RUNS = 100000, MOST_BATCH = 65536, MOST_THREADS = 4096 };
+
+/* ---- command line ---------------------------------------------------------------------------- */
+
+enum {
+    OPT_BATCH = 256,
+    OPT_RUNS,
+    OPT_OUTPUTS,
+    OPT_THREADS,
+    OPT_BACKEND,
+    OPT_DEVICE,
+    OPT_ISA,
+    OPT_PRECISION,
+    OPT_JSON,
+    OPT_VERSION,
+    OPT_HELP,
+};
+
+static const struct option options[] = {
+    {"batch", required_argument, NULL, OPT_BATCH},
+    {"runs", required_argument, NULL, OPT_RUNS},
+    {"outputs", required_argument, NULL, OPT_OUTPUTS},
+    {"threads", required_argument, NULL, OPT_THREADS},
+    {"backend", required_argument, NULL, OPT_BACKEND},
+    {"device", required_argument, NULL, OPT_DEVICE},
+    {"isa", required_argument, NULL, OPT_ISA},
+    {"precision", required_argument, NULL, OPT_PRECISION},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static bool parse_models(bench_arguments *args, char *list)
+{
+    char *rest = NULL;
+    for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        if (args->model_count == BENCH_MOST_MODELS) {
+            cli_error(CLI_USAGE, "expected at most %d models", BENCH_MOST_MODELS);
+            return false;
+        }
+        if (!bench_parse_model(&args->models[args->model_count++], name))
+            return false;
+    }
+    if (args->model_count == 0)
+        cli_error(CLI_USAGE, "no model is named, see --help");
+    return args->model_count > 0;
+}
+
+/* The bits of "cls,patches"; 0 after saying what is wrong. */
+static unsigned parse_outputs(const char *list)
+{
+    unsigned bits = 0;
+    char copy[128];
+    char *rest = NULL;
+    snprintf(copy, sizeof copy, "%s", list);
+    for (char *name = strtok_r(copy, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        size_t index;
+        if (!cli_parse_choice("--outputs", name, bench_output_names, BENCH_OUTPUTS, &index))
+            return 0;
+        bits |= 1u << index;
+    }
+    if (bits == 0)
+        cli_error(CLI_USAGE, "--outputs: expected at least one output, found '%s'", list);
+    return bits;
+}
+
+static bool set_outputs(bench_arguments *args, const char *list)
+{
+    const unsigned osf = 1u << BENCH_CLS | 1u << BENCH_PATCHES | 1u << BENCH_MEAN;
+    unsigned bits = parse_outputs(list);
+    for (size_t i = 0; bits && i < args->model_count; i++) {
+        bench_spec *spec = &args->models[i];
+        if (bits & (spec->eegpt ? osf : ~osf)) {
+            cli_error(CLI_USAGE, "--outputs %s: %s has no such output", list, spec->name);
+            return false;
+        }
+        spec->outputs = bits;
+    }
+    return bits != 0;
+}
+
+static bool take_option(bench_arguments *args, int option, char **argv)
+{
+    switch (option) {
+    case OPT_BATCH:
+        return cli_parse_sizes("--batch", optarg, 1, MOST_BATCH, args->batches, BENCH_MOST_BATCHES,
+                               &args->batch_count);
+    case OPT_RUNS: return cli_parse_size("--runs", optarg, 1, MOST_RUNS, &args->runs);
+    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, MOST_THREADS, &args->threads);
+    case OPT_BACKEND: return cli_parse_backend("--backend", optarg, &args->backend);
+    case OPT_ISA: return cli_parse_isa("--isa", optarg, &args->isa);
+    case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &args->precision);
+    case OPT_DEVICE: args->device = optarg; return true;
+    case OPT_JSON: args->json = true; return true;
+    case ':': cli_error(CLI_USAGE, "%s: its value is missing", argv[optind - 1]); return false;
+    default: cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]); return false;
+    }
+}
+
+/* True if there is work to do; else *code says how to end. */
+static bool parse(bench_arguments *args, int argc, char **argv, int *code)
+{
+    const char *outputs = NULL;
+    opterr = 0;
+    *code = CLI_USAGE;
+    for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+        if (c == OPT_HELP || c == OPT_VERSION) {
+            if (c == OPT_HELP)
+                fputs(help, stdout);
+            else
+                printf("psgvit-bench %s\n", psgvit_version());
+            *code = fflush(stdout) ? CLI_OUTPUT : CLI_DONE;
+            return false;
+        }
+        if (c == OPT_OUTPUTS)
+            outputs = optarg;
+        else if (!take_option(args, c, argv))
+            return false;
+    }
+    if (optind + 1 != argc) {
+        cli_error(CLI_USAGE, "expected one list of models, found %d, see --help", argc - optind);
+        return false;
+    }
+    return parse_models(args, argv[optind]) && (!outputs || set_outputs(args, outputs));
+}
+
+/* ---- measuring ------------------------------------------------------------------------------- */
+
+typedef struct bench_result {
+    const bench_spec *spec;
+    size_t batch;
+    size_t runs;
+    double median, least, p99; /* milliseconds, here and below */
+    double blas;               /* 0: not measured */
+    double gflops;
+    bench_load load;
+} bench_result;
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(const double *sorted, size_t count)
+{
+    return 0.5 * (sorted[(count - 1) / 2] + sorted[count / 2]);
+}
+
+/* The least value that at least 99 % of all do not exceed. */
+static double percentile99(const double *sorted, size_t count)
+{
+    return sorted[(count * 99 + 99) / 100 - 1];
+}
+
+/* Model and baseline by turns, so that both see the same machine. */
+static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs, double *ours,
+                               double *theirs, psgvit_error *err)
+{
+    for (size_t i = 0; i < WARM_UP + runs; i++) {
+        double start = bench_clock();
+        psgvit_status status = bench_model_run(model, err);
+        double took = bench_clock() - start;
+        if (status)
+            return status;
+        double bare = blas ? bench_blas_run(blas, model->batch) : 0.0;
+        if (i >= WARM_UP) {
+            ours[i - WARM_UP] = took;
+            theirs[i - WARM_UP] = bare;
+        }
+    }
+    return PSGVIT_OK;
+}
+
+static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, size_t runs,
+                         bench_result *result)
+{
+    psgvit_error err;
+    double *times = calloc(runs * 2, sizeof *times);
+    if (!times)
+        return cli_error(CLI_MEMORY, "no memory for %zu times", runs);
+    psgvit_status status = bench_model_prepare(model, batch, &err);
+    if (!status)
+        status = time_runs(model, blas, runs, times, times + runs, &err);
+    if (!status) {
+        qsort(times, runs, sizeof *times, by_value);
+        qsort(times + runs, runs, sizeof *times, by_value);
+        result->median = median(times, runs);
+        result->least = times[0];
+        result->p99 = percentile99(times, runs);
+        result->blas = median(times + runs, runs);
+        result->gflops = bench_flops(&model->shape, batch) / (result->median * 1e6);
+    }
+    free(times);
+    return status ? cli_error(cli_exit_code(status), "%s", err.message) : CLI_DONE;
+}
+
+/* ---- reporting ------------------------------------------------------------------------------- */
+
+static void outputs_text(unsigned outputs, char text[64])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < BENCH_OUTPUTS; i++)
+        if (outputs & 1u << i)
+            used += (size_t)snprintf(text + used, 64 - used, "%s%s", used ? "," : "",
+                                     bench_output_names[i]);
+}
+
+static void put_milliseconds(const char *name, double value)
+{
+    printf(",\"%s\":%.6f", name, value);
+}
+
+static void report_json(const bench_arguments *args, const bench_result *r,
+                        const psgvit_device_info *device, bool first)
+{
+    char outputs[64];
+    outputs_text(r->spec->outputs, outputs);
+    printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"outputs\":\"%s\",\"backend\":\"%s\",\"device\":",
+           first ? "[" : ",", r->spec->name, r->batch, outputs, cli_backend_name(device->backend));
+    json_put_string(stdout, device->name);
+    printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
+           cli_isa_name(device->isa), cli_precision_name(args->precision), device->threads, r->runs);
+    put_milliseconds("median_ms", r->median);
+    put_milliseconds("min_ms", r->least);
+    put_milliseconds("p99_ms", r->p99);
+    put_milliseconds("per_epoch_ms", r->median / (double)r->batch);
+    printf(",\"gflops\":%.3f", r->gflops);
+    if (r->blas > 0.0)
+        put_milliseconds("blas_ms", r->blas);
+    else
+        fputs(",\"blas_ms\":null", stdout);
+    put_milliseconds("load_ms", r->load.load_ms);
+    printf(",\"peak_rss_mb\":%.3f}", r->load.peak_rss_mb);
+}
+
+static void report_row(const bench_arguments *args, const bench_result *r,
+                       const psgvit_device_info *device, bool first)
+{
+    if (first) {
+        fputs("device: ", stdout);
+        json_put_plain(stdout, device->name, 200);
+        printf(" (%s%s%s), %d threads, %s, %zu runs\n", cli_backend_name(device->backend),
+               device->isa ? ", " : "", cli_isa_name(device->isa), device->threads,
+               cli_precision_name(args->precision), r->runs);
+        printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch", "median ms",
+               "min ms", "p99 ms", "ms/epoch", "GFLOP/s", "blas ms", "ratio", "load ms", "rss MB");
+    }
+    printf("%-18s %5zu %10.3f %10.3f %10.3f %10.3f %8.1f", r->spec->name, r->batch, r->median,
+           r->least, r->p99, r->median / (double)r->batch, r->gflops);
+    if (r->blas > 0.0)
+        printf(" %10.3f %6.3f", r->blas, r->median / r->blas);
+    else
+        printf(" %10s %6s", "-", "-");
+    printf(" %8.1f %8.1f\n", r->load.load_ms, r->load.peak_rss_mb);
+}
+
+/* ---- all models ------------------------------------------------------------------------------ */
+
+/* One open model with what is measured beside it. */
+typedef struct bench_bench {
+    bench_model model;
+    bench_blas *blas; /* NULL: no baseline here */
+    int file;         /* the model's bytes, for children; -1: none */
+} bench_bench;
+
+static void close_bench(bench_bench *bench)
+{
+    bench_model_close(&bench->model);
+    bench_blas_close(&bench->blas);
+    if (bench->file >= 0)
+        close(bench->file);
+}
+
+/* The image of the file is freed before the baseline is made: at most two copies of the weights. */
+static int open_bench(bench_bench *bench, const bench_arguments *args, const bench_spec *spec,
+                      psgvit_device *device)
+{
+    psgvit_error err;
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    size_t most = 1;
+    double load_ms;
+    *bench = (bench_bench){.file = -1};
+    if (bench_model_image(spec, &bytes, &size, &err))
+        return cli_error(cli_exit_code(err.code), "%s", err.message);
+    bench->file = bench_file_make(bytes, size);
+    int code = bench->file < 0 ? CLI_OUTPUT : CLI_DONE;
+    if (!code && bench_model_open(&bench->model, spec, device, args->precision, NULL, bytes, size,
+                                  &load_ms, &err))
+        code = cli_error(cli_exit_code(err.code), "%s", err.message);
+    free(bytes);
+    const psgvit_device_info *info = psgvit_device_get_info(device);
+    if (code || !bench_blas_available() || info->backend != PSGVIT_BACKEND_CPU ||
+        args->precision != PSGVIT_F32)
+        return code;
+    for (size_t i = 0; i < args->batch_count; i++)
+        most = args->batches[i] > most ? args->batches[i] : most;
+    bench->blas = bench_blas_open(&bench->model.shape, most, info->threads);
+    return bench->blas ? CLI_DONE : cli_error(CLI_MEMORY, "%s: no memory for the baseline",
+                                              spec->name);
+}
+
+static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit_device *device,
+                     size_t *reported)
+{
+    bench_bench bench;
+    const psgvit_device_info *info = psgvit_device_get_info(device);
+    int code = open_bench(&bench, args, spec, device);
+    for (size_t i = 0; !code && i < args->batch_count; i++) {
+        bench_result r = {.spec = spec, .batch = args->batches[i], .runs = args->runs};
+        code = bench_child_measure(args, spec, r.batch, bench.file, &r.load);
+        if (!code)
+            code = measure_batch(&bench.model, bench.blas, r.batch, args->runs, &r);
+        if (code)
+            break;
+        if (args->json)
+            report_json(args, &r, info, *reported == 0);
+        else
+            report_row(args, &r, info, *reported == 0);
+        ++*reported;
+        if (fflush(stdout) != 0)
+            code = cli_error(CLI_OUTPUT, "standard output can't be written");
+    }
+    close_bench(&bench);
+    return code;
+}
+
+static int bench_all(const bench_arguments *args)
+{
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    int verbosity = 0;
+    size_t reported = 0;
+    int code = CLI_DONE;
+    psgvit_device_params params = {.struct_size = sizeof params,
+                                   .backend = args->backend,
+                                   .device = args->device,
+                                   .isa = args->isa,
+                                   .threads = (int)args->threads,
+                                   .log = cli_log,
+                                   .log_user = &verbosity};
+    if (psgvit_device_open(&device, &params, &err))
+        return cli_error(cli_exit_code(err.code), "%s", err.message);
+    for (size_t i = 0; !code && i < args->model_count; i++)
+        code = bench_one(args, &args->models[i], device, &reported);
+    psgvit_device_close(&device);
+    if (args->json) /* an array even if nothing or not all could be measured */
+        fputs(reported ? "\n]\n" : "[]\n", stdout);
+    if (fflush(stdout) != 0 && !code)
+        code = cli_error(CLI_OUTPUT, "standard output can't be written");
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    bench_arguments args = {.batches = {1, 2, 4, 8, 16}, .batch_count = 5, .runs = 15};
+    int code;
+    cli_set_program("psgvit-bench");
+    if (argc > 1 && !strcmp(argv[1], "--measure-load")) {
+        args.child_file = "/proc/self/fd/3";
+        argv[1] = argv[0];
+        argv++;
+        argc--;
+    }
+    if (!parse(&args, argc, argv, &code))
+        return code;
+    if (args.child_file)
+        return bench_child_main(&args);
+    output_file_handle_signals();
+    return bench_all(&args);
+}
