@@ -96,7 +96,10 @@ PSGVIT_API psgvit_status psgvit_weights_open_memory(psgvit_weights **weights, co
                                                     psgvit_error *err);
 /* The tensors that a model must hold, without data: variant "osf-nano" ... "osf-xl" or "eegpt".
  * `config_json` is a config as in the model's params, NULL for the variant's own; for an osf variant
- * it may set leads, lead_wise, patch and sequence sizes, width, depth, heads and mlp_dim.
+ * it may set leads, lead_wise, patch and sequence sizes, width, depth, heads and mlp_dim. What it
+ * does not say is the variant's own: for eegpt 22 channels, n_times 1000, sfreq 256, depth 8, 4
+ * outputs, no chan_proj. The metadata entry `config` is the whole as JSON, so a file written with it
+ * describes itself; for eegpt its `chans_id` holds the values of the I64 tensor of that name.
  * PSGVIT_E_ARGUMENT for an unknown variant, PSGVIT_E_MODEL for a config that contradicts itself. */
 PSGVIT_API psgvit_status psgvit_weights_open_variant(psgvit_weights **weights, const char *variant,
                                                      const char *config_json, psgvit_error *err);

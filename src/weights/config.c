@@ -58,8 +58,7 @@ static psgvit_status fail_errno(psgvit_error *err, const char *path, const char 
 }
 
 /* Up to PV_JSON_MAX + 1 bytes, so that one too many shows. */
-static psgvit_status read_all(int fd, const char *path, char *text, size_t *size,
-                              psgvit_error *err)
+static psgvit_status read_all(int fd, const char *path, char *text, size_t *size, psgvit_error *err)
 {
     *size = 0;
     while (*size <= PV_JSON_MAX) {

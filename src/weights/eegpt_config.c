@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * EEGPT: shapes tell most, the config the rest (heads, stride, lengths, epsilon), and what both tell
- * must agree. Source of names, order and sizes: EEGPT of braindecode 1.8.1; checkpoints of
+ * EEGPT: shapes tell most, the config the rest (heads, stride, lengths, epsilon), and what both
+ * tell must agree. Source of names, order and sizes: EEGPT of braindecode 1.8.1; checkpoints of
  * BINE022/EEGPT have the same names under target_encoder, with others beside it.
  */
 #include "weights/eegpt_fields.h"
 
 #include "base/status.h"
-#include "model/channels.h"
+#include "weights/channels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { STRIDE = 32, HEADS = 8 }; /* what no shape tells: the reference's defaults */
-#define EPSILON 1e-6
+#define EPSILON       1e-6
 #define CHAN_MAX_NORM 1.0
 
-#define PROJ_CONV "chan_proj.proj.parametrizations.weight.original"
+#define PROJ_CONV   "chan_proj.proj.parametrizations.weight.original"
 #define PROJ_LINEAR "chan_proj.proj.weight"
-#define PROBE1 "final_layer.probe1.parametrizations.weight.original"
-#define PROBE2 "final_layer.probe2.parametrizations.weight.original"
-#define SUMMARY "target_encoder.summary_token"
-#define PATCH "target_encoder.patch_embed.proj.weight"
+#define PROBE1      "final_layer.probe1.parametrizations.weight.original"
+#define PROBE2      "final_layer.probe2.parametrizations.weight.original"
+#define SUMMARY     "target_encoder.summary_token"
+#define PATCH       "target_encoder.patch_embed.proj.weight"
 
 /* ---- the tensors ----------------------------------------------------------------------------- */
 
@@ -190,8 +190,8 @@ static psgvit_status infer_encoder(reader *r)
         vote(r, &hidden, 2, 0, fc1);
         vote(r, &hidden, 2, 1, fc2);
     }
-    PV_TRY(result(r, &hidden, "target_encoder.blocks.0.mlp.fc1.weight", "[hidden, D]",
-                  &c->mlp_dim));
+    PV_TRY(
+        result(r, &hidden, "target_encoder.blocks.0.mlp.fc1.weight", "[hidden, D]", &c->mlp_dim));
     c->qkv_bias = any(r, "target_encoder.blocks.", ".attn.qkv.bias");
     return PSGVIT_OK;
 }
@@ -234,8 +234,8 @@ static psgvit_status infer_chan_proj(reader *r)
     return r->c->chan_proj == PV_CHAN_PROJ_NONE ? PSGVIT_OK : infer_projection(r);
 }
 
-/* C' of a model without chan_proj: what is there first of the tensor of ids, the config's ids, names
- * and n_chans. `source` becomes what says so. */
+/* C' of a model without chan_proj: what is there first of the tensor of ids, the config's ids,
+ * names and n_chans. `source` becomes what says so. */
 static psgvit_status infer_channels(reader *r, const char **source)
 {
     pv_eegpt_config *c = r->c;
@@ -395,11 +395,12 @@ static psgvit_status read_probe(reader *r)
     PV_TRY(pv_confirm(r->json, "n_outputs", c->outputs, r->w, full(r, text, PROBE2), r->err));
     size_t patches = pv_eegpt_patches(c, c->samples);
     if (c->samples && patches != c->probe_patches)
-        return pv_fail(r->err, PSGVIT_E_MODEL,
-                       "%s: config says n_times = %zu, that is %zu patches of %zu every %zu samples, "
-                       "but tensor '%s' was made for %zu",
-                       r->json->file, c->samples, patches, c->patch_samples, c->patch_stride,
-                       full(r, text, PROBE2), c->probe_patches);
+        return pv_fail(
+            r->err, PSGVIT_E_MODEL,
+            "%s: config says n_times = %zu, that is %zu patches of %zu every %zu samples, "
+            "but tensor '%s' was made for %zu",
+            r->json->file, c->samples, patches, c->patch_samples, c->patch_stride,
+            full(r, text, PROBE2), c->probe_patches);
     return PSGVIT_OK;
 }
 
@@ -407,8 +408,8 @@ static psgvit_status read_probe(reader *r)
 
 static psgvit_status check(const reader *r)
 {
-    static const char *const known[] = {"chans_id",       "lead_emb.weight", "predictor.",
-                                        "reconstructor.", "encoder.",        "model.", NULL};
+    static const char *const known[] = {
+        "chans_id", "lead_emb.weight", "predictor.", "reconstructor.", "encoder.", "model.", NULL};
     pv_check list;
     PV_TRY(pv_check_begin(&list, r->w, r->err));
     psgvit_status status =

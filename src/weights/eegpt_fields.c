@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 #include "base/status.h"
-#include "model/channels.h"
+#include "weights/channels.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -148,10 +148,11 @@ static void ids_of_names(const ids *s, int64_t *out)
         int row = pv_channel_row(name, &alias);
         out[i] = row < 0 ? (int64_t)i : row;
         if (row < 0)
-            pv_log_line(s->log, PSGVIT_LOG_WARNING,
-                        "%s: channel %zu, '%.60s', is none of EEGPT's 62 names: as in the reference "
-                        "its own index %zu is its row",
-                        s->file, i, name, i);
+            pv_log_line(
+                s->log, PSGVIT_LOG_WARNING,
+                "%s: channel %zu, '%.60s', is none of EEGPT's 62 names: as in the reference "
+                "its own index %zu is its row",
+                s->file, i, name, i);
         else if (alias)
             pv_log_line(s->log, PSGVIT_LOG_INFO, "%s: channel %zu, '%.60s', is taken as %s",
                         s->file, i, name, alias);
@@ -236,18 +237,19 @@ static psgvit_status from_config(const ids *s)
     if (source)
         return check_range(s, source);
     if (s->config->chan_proj != PV_CHAN_PROJ_NONE)
-        return pv_fail(s->err, PSGVIT_E_MODEL,
-                       "%s: tensor 'chans_id' is missing, expected with shape [%zu]: names are known "
-                       "only for the %d channels of the reference's own chan_proj",
-                       s->file, s->config->tokens, PV_CHAN_PROJ_TARGETS);
+        return pv_fail(
+            s->err, PSGVIT_E_MODEL,
+            "%s: tensor 'chans_id' is missing, expected with shape [%zu]: names are known "
+            "only for the %d channels of the reference's own chan_proj",
+            s->file, s->config->tokens, PV_CHAN_PROJ_TARGETS);
     for (size_t i = 0; i < s->config->tokens; i++)
         s->config->ids[i] = (int64_t)i;
     return PSGVIT_OK;
 }
 
-psgvit_status pv_eegpt_ids(pv_eegpt_config *config, const pv_eegpt_fields *fields,
-                           const char *file, const psgvit_weights *weights,
-                           const psgvit_tensor *tensor, const pv_log *log, psgvit_error *err)
+psgvit_status pv_eegpt_ids(pv_eegpt_config *config, const pv_eegpt_fields *fields, const char *file,
+                           const psgvit_weights *weights, const psgvit_tensor *tensor,
+                           const pv_log *log, psgvit_error *err)
 {
     const ids s = {.config = config, .fields = fields, .file = file, .log = log, .err = err};
     size_t bytes;

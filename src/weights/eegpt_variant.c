@@ -6,13 +6,21 @@
 #include "weights/eegpt_fields.h"
 
 #include "base/status.h"
-#include "model/channels.h"
+#include "weights/channels.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHANNELS = 22, SAMPLES = 1000, OUTPUTS = 4, WIDTH = 512, DEPTH = 8, PATCH = 64, SUMMARY = 4 };
-#define RATE 256.0
+enum {
+    CHANNELS = 22,
+    SAMPLES = 1000,
+    OUTPUTS = 4,
+    WIDTH = 512,
+    DEPTH = 8,
+    PATCH = 64,
+    SUMMARY = 4
+};
+#define RATE      256.0
 #define MLP_RATIO 4.0
 
 static size_t or_else(size_t value, size_t otherwise)
@@ -57,8 +65,8 @@ static psgvit_status take_sizes(pv_eegpt_config *c, const pv_eegpt_fields *f, co
     c->samples = or_else(f->n_times, SAMPLES);
     c->sample_rate = f->sfreq > 0 ? f->sfreq : RATE;
     if (c->depth > PV_DEPTH_MAX)
-        return pv_fail(err, PSGVIT_E_MODEL, "%s: config says depth = %zu, expected at most %d", file,
-                       c->depth, PV_DEPTH_MAX);
+        return pv_fail(err, PSGVIT_E_MODEL, "%s: config says depth = %zu, expected at most %d",
+                       file, c->depth, PV_DEPTH_MAX);
     if (!c->mlp_dim)
         return pv_fail(err, PSGVIT_E_MODEL,
                        "%s: config says mlp_ratio = %g, of embed_dim = %zu that is no width", file,
@@ -68,8 +76,9 @@ static psgvit_status take_sizes(pv_eegpt_config *c, const pv_eegpt_fields *f, co
     c->outputs = or_else(f->n_outputs, OUTPUTS);
     c->probe_patches = pv_eegpt_patches(c, c->samples);
     if (!c->probe_patches)
-        return pv_fail(err, PSGVIT_E_MODEL, "%s: n_times is %zu, expected at least patch_size = %zu",
-                       file, c->samples, c->patch_samples);
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: n_times is %zu, expected at least patch_size = %zu", file, c->samples,
+                       c->patch_samples);
     return PSGVIT_OK;
 }
 

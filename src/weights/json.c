@@ -63,7 +63,8 @@ static bool scan_number(scan *s)
         if (!scan_digits(s))
             return false;
     }
-    return s->at - first < 64 || wrong(s, "a number has more than 63 characters"); /* cJSON's room */
+    return s->at - first < 64 ||
+           wrong(s, "a number has more than 63 characters"); /* cJSON's room */
 }
 
 /* The four digits of \uXXXX; -1 if they are none. */
@@ -316,8 +317,8 @@ static const cJSON *find_any(const pv_json *json, const char *key)
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json->root, key);
     if (item || !json->root)
         return item;
-    return cJSON_GetObjectItemCaseSensitive(
-        cJSON_GetObjectItemCaseSensitive(json->root, "kwargs"), key);
+    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(json->root, "kwargs"),
+                                            key);
 }
 
 const cJSON *pv_json_find(const pv_json *json, const char *key)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The text of a config, read strictly: at most 1 MiB of JSON, an object, no key twice, nothing behind
- * it. cJSON makes the tree; what it lets pass (blanks of every kind, numbers such as 01, \u0000, keys
- * in another case, the locale's decimal point) is refused or kept out here. A key whose value is null
- * counts as absent. The keys of an object `kwargs` count as keys of the config itself.
+ * The text of a config, read strictly: at most 1 MiB of JSON, an object, no key twice, nothing
+ * behind it. cJSON makes the tree; what it lets pass (blanks of every kind, numbers such as 01,
+ * \u0000, keys in another case, the locale's decimal point) is refused or kept out here. A key
+ * whose value is null counts as absent. The keys of an object `kwargs` count as keys of the config
+ * itself.
  */
 #ifndef PV_WEIGHTS_JSON_H
 #define PV_WEIGHTS_JSON_H

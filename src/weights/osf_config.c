@@ -3,8 +3,8 @@
  * OSF: everything is told by the shapes, a config only confirms. Source of names, order and sizes:
  * ViT of vit1d_cls.py in yang-ai-lab/OSF-Open-Sleep-FM.
  *
- * The number of leads of a lead_wise = 1 model stands in lead_emb.weight alone, which no step uses. A
- * file without it takes num_leads of its config, else 12, if the position rows divide by the lead
+ * The number of leads of a lead_wise = 1 model stands in lead_emb.weight alone, which no step uses.
+ * A file without it takes num_leads of its config, else 12, if the position rows divide by the lead
  * groups that this gives.
  */
 #include "weights/rows.h"
@@ -22,9 +22,9 @@ static const struct {
     const char *name;
     size_t width, depth, heads, mlp_dim;
 } variants[] = {
-    {"vit_nano", 128, 6, 4, 512},      {"vit_tiny", 192, 12, 3, 768},
-    {"vit_small", 384, 12, 6, 1536},   {"vit_middle", 512, 12, 8, 2048},
-    {"vit_base", 768, 12, 12, 3072},   {"vit_large", 1024, 24, 16, 4096},
+    {"vit_nano", 128, 6, 4, 512},    {"vit_tiny", 192, 12, 3, 768},
+    {"vit_small", 384, 12, 6, 1536}, {"vit_middle", 512, 12, 8, 2048},
+    {"vit_base", 768, 12, 12, 3072}, {"vit_large", 1024, 24, 16, 4096},
     {"vit_xl", 1536, 24, 24, 6144},
 };
 
@@ -135,11 +135,12 @@ static psgvit_status infer_leads(pv_osf_config *c, const psgvit_weights *w, cons
     c->leads = LEADS;
     PV_TRY(pv_json_size(json, "num_leads", 1, &c->leads, err));
     if (c->leads % c->patch_leads || c->max_patches % (c->leads / c->patch_leads))
-        return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: without the tensor 'lead_emb.weight' the number of leads is unknown: %zu "
-                       "do not fit patches of %zu leads and %zu positions; expected num_leads in a "
-                       "config",
-                       pv_weights_name(w), c->leads, c->patch_leads, c->max_patches);
+        return pv_fail(
+            err, PSGVIT_E_MODEL,
+            "%s: without the tensor 'lead_emb.weight' the number of leads is unknown: %zu "
+            "do not fit patches of %zu leads and %zu positions; expected num_leads in a "
+            "config",
+            pv_weights_name(w), c->leads, c->patch_leads, c->max_patches);
     return PSGVIT_OK;
 }
 
@@ -198,10 +199,11 @@ static psgvit_status confirm_time(const pv_osf_config *c, const pv_json *json, c
     PV_TRY(pv_json_positive(json, "window_size_sec", &seconds, err));
     if (fabs(rate * seconds - (double)c->samples) < 1e-6 * (double)c->samples)
         return PSGVIT_OK;
-    return pv_fail(err, PSGVIT_E_MODEL,
-                   "%s: sample_rate = %g and window_size_sec = %g of the config are %g samples, but %s "
-                   "says %zu",
-                   json->file, rate, seconds, rate * seconds, source, c->samples);
+    return pv_fail(
+        err, PSGVIT_E_MODEL,
+        "%s: sample_rate = %g and window_size_sec = %g of the config are %g samples, but %s "
+        "says %zu",
+        json->file, rate, seconds, rate * seconds, source, c->samples);
 }
 
 /* lead_wise is 0 or 1, or false or true. */
@@ -304,8 +306,10 @@ static psgvit_status change(pv_osf_config *c, const pv_json *json, psgvit_error 
     PV_TRY(pv_json_positive(json, "sample_rate", &rate, err));
     PV_TRY(pv_json_positive(json, "window_size_sec", &seconds, err));
     if (rate * seconds > (double)PV_SIZE_MAX)
-        return pv_fail(err, PSGVIT_E_MODEL, "%s: sample_rate = %g times window_size_sec = %g is too "
-                       "long an epoch", json->file, rate, seconds);
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: sample_rate = %g times window_size_sec = %g is too "
+                       "long an epoch",
+                       json->file, rate, seconds);
     c->samples = (size_t)(rate * seconds + 0.5);
     PV_TRY(pv_json_size(json, "seq_len", 1, &c->samples, err));
     PV_TRY(pv_json_size(json, "dim_head", 1, &dim_head, err));
@@ -323,11 +327,15 @@ static psgvit_status complete(pv_osf_config *c, const pv_json *json, psgvit_erro
         return pv_fail(err, PSGVIT_E_MODEL, "%s: depth is %zu, expected at most %d", json->file,
                        c->depth, PV_DEPTH_MAX);
     if (c->leads % c->patch_leads)
-        return pv_fail(err, PSGVIT_E_MODEL, "%s: num_leads is %zu, expected a multiple of "
-                       "patch_size_ch = %zu", json->file, c->leads, c->patch_leads);
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: num_leads is %zu, expected a multiple of "
+                       "patch_size_ch = %zu",
+                       json->file, c->leads, c->patch_leads);
     if (c->samples % c->patch_samples)
-        return pv_fail(err, PSGVIT_E_MODEL, "%s: seq_len is %zu, expected a multiple of "
-                       "patch_size_time = %zu", json->file, c->samples, c->patch_samples);
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: seq_len is %zu, expected a multiple of "
+                       "patch_size_time = %zu",
+                       json->file, c->samples, c->patch_samples);
     uint64_t patches = (uint64_t)(c->leads / c->patch_leads) * (c->samples / c->patch_samples);
     if (patches > PV_SIZE_MAX)
         return pv_fail(err, PSGVIT_E_MODEL, "%s: an epoch has %llu patches, expected at most %u",
@@ -378,9 +386,14 @@ psgvit_status pv_osf_variant(pv_osf_config *c, const char *variant, const char *
                        "unknown variant 'osf-%.60s', expected osf-nano, osf-tiny, osf-small, "
                        "osf-middle, osf-base, osf-large or osf-xl",
                        variant);
-    *c = (pv_osf_config){.width = variants[i].width, .depth = variants[i].depth,
-                         .heads = variants[i].heads, .mlp_dim = variants[i].mlp_dim,
-                         .leads = LEADS, .lead_wise = 1, .patch_leads = 4, .patch_samples = 64,
+    *c = (pv_osf_config){.width = variants[i].width,
+                         .depth = variants[i].depth,
+                         .heads = variants[i].heads,
+                         .mlp_dim = variants[i].mlp_dim,
+                         .leads = LEADS,
+                         .lead_wise = 1,
+                         .patch_leads = 4,
+                         .patch_samples = 64,
                          .samples = RATE * SECONDS};
     pv_json own;
     psgvit_status status = pv_json_open(&own, variants[i].name, text, err);

@@ -108,8 +108,8 @@ psgvit_status pv_vote_result(const pv_vote *vote, const psgvit_weights *weights,
              : missing(weights, name, expected, err);
 }
 
-/* The index in "<stem><index>.": digits without a leading zero. Indices from PV_DEPTH_MAX on are all
- * PV_DEPTH_MAX. False: the name is of another form. */
+/* The index in "<stem><index>.": digits without a leading zero. Indices from PV_DEPTH_MAX on are
+ * all PV_DEPTH_MAX. False: the name is of another form. */
 static bool block_index(const char *name, const char *stem, size_t *index)
 {
     size_t length = strlen(stem);
@@ -196,8 +196,8 @@ static int compare_pointers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A companion of a checkpoint that no model here computes with. An entry of `known` that ends in a dot
- * stands for all names that begin with it. */
+/* A companion of a checkpoint that no model here computes with. An entry of `known` that ends in a
+ * dot stands for all names that begin with it. */
 static bool is_known(const char *name, const char *prefix, const char *const *known)
 {
     size_t length = strlen(prefix);
@@ -236,8 +236,7 @@ void pv_check_end(pv_check *check, const char *prefix, const char *const *known,
 /* ---- the config against a file --------------------------------------------------------------- */
 
 psgvit_status pv_contradiction(const pv_json *json, const char *key, size_t said, size_t value,
-                               const psgvit_weights *weights, const char *tensor,
-                               psgvit_error *err)
+                               const psgvit_weights *weights, const char *tensor, psgvit_error *err)
 {
     const psgvit_tensor *t = psgvit_weights_find(weights, tensor);
     char shape[PV_SHAPE_TEXT] = "";

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tensors that a model must hold, row by row: the same list checks a file, is counted, verified,
- * and becomes the table of a variant. Rows come in the order of the reference's state_dict.
+ * The tensors that a model must hold, row by row: the same list checks a file, is counted,
+ * verified, and becomes the table of a variant. Rows come in the order of the reference's
+ * state_dict.
  */
 #ifndef PV_WEIGHTS_ROWS_H
 #define PV_WEIGHTS_ROWS_H
@@ -18,8 +19,7 @@ typedef struct pv_row {
 /* Anything but PSGVIT_OK ends the list and is its result. */
 typedef psgvit_status (*pv_row_fn)(void *user, const pv_row *row, psgvit_error *err);
 
-psgvit_status pv_osf_rows(const pv_osf_config *config, pv_row_fn fn, void *user,
-                          psgvit_error *err);
+psgvit_status pv_osf_rows(const pv_osf_config *config, pv_row_fn fn, void *user, psgvit_error *err);
 /* `id_rank` is the rank of chans_id: 1, or 2 where the reference made it of names; in a file either
  * may stand. */
 psgvit_status pv_eegpt_rows(const pv_eegpt_config *config, size_t id_rank, pv_row_fn fn, void *user,
@@ -42,14 +42,14 @@ void pv_rows_add(pv_rows *rows, const uint64_t shape[4], const char *format, ...
 enum { PV_SHAPE_TEXT = 200 };
 const char *pv_shape_text(char *text, const uint64_t *shape, size_t rank);
 
-/* A size that several tensors tell: the value that most of them give, so that of tensors that disagree
- * the odd one is blamed. Of a draw the first wins. */
+/* A size that several tensors tell: the value that most of them give, so that of tensors that
+ * disagree the odd one is blamed. Of a draw the first wins. */
 typedef struct pv_vote {
     uint64_t values[8];
     size_t count;
 } pv_vote;
-/* Size `dim` of the tensor, if its rank is `rank`, as a multiple of `unit`: from 1 to PV_SIZE_MAX, else
- * it has no vote. */
+/* Size `dim` of the tensor, if its rank is `rank`, as a multiple of `unit`: from 1 to PV_SIZE_MAX,
+ * else it has no vote. */
 void pv_vote_add(pv_vote *vote, const psgvit_weights *weights, size_t rank, size_t dim,
                  uint64_t unit, const char *name);
 /* Without any vote PSGVIT_E_MODEL about the tensor `name`, whose shape should be `expected`. */
@@ -63,16 +63,16 @@ psgvit_status pv_tensor_need(const psgvit_weights *weights, const char *name, si
 psgvit_status pv_tensor_wrong_shape(const psgvit_weights *weights, const psgvit_tensor *tensor,
                                     const char *expected, psgvit_error *err);
 
-/* Depth: how many blocks there are, whose tensors begin with `stem` and their index and a dot, from 0
- * without a gap. At most PV_DEPTH_MAX. */
+/* Depth: how many blocks there are, whose tensors begin with `stem` and their index and a dot, from
+ * 0 without a gap. At most PV_DEPTH_MAX. */
 enum { PV_DEPTH_MAX = 1024 };
 psgvit_status pv_count_blocks(const psgvit_weights *weights, const char *stem, size_t *depth,
                               psgvit_error *err);
 
 /* Every tensor of a list against the file: pv_check_begin, then the list with pv_check_row, then
- * pv_check_end, which logs what the file holds beyond the list, but for `known` names behind `prefix`:
- * whole names, or beginnings that end in a dot; NULL ends them. pv_check_end frees, also after a
- * failure (log NULL). */
+ * pv_check_end, which logs what the file holds beyond the list, but for `known` names behind
+ * `prefix`: whole names, or beginnings that end in a dot; NULL ends them. pv_check_end frees, also
+ * after a failure (log NULL). */
 typedef struct pv_check {
     const psgvit_weights *weights;
     const psgvit_tensor **found;
@@ -98,8 +98,8 @@ psgvit_status pv_expect_kind(const psgvit_weights *weights, const char *kind, ps
 psgvit_status pv_config_open(pv_json *json, const psgvit_weights *weights, const char *text,
                              psgvit_error *err);
 
-/* What a variant's own config ("nano", ...) and `text` (NULL: nothing more) make together: the config,
- * and it as JSON, to be freed with cJSON_free. */
+/* What a variant's own config ("nano", ...) and `text` (NULL: nothing more) make together: the
+ * config, and it as JSON, to be freed with cJSON_free. */
 psgvit_status pv_osf_variant(pv_osf_config *config, const char *variant, const char *text,
                              char **json, psgvit_error *err);
 /* Free the config with pv_eegpt_config_free. */

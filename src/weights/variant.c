@@ -83,8 +83,9 @@ psgvit_status psgvit_weights_open_variant(psgvit_weights **weights, const char *
     else if (strcmp(variant, "eegpt") == 0)
         status = eegpt_list(&l, config_json, &json, err);
     else
-        status = pv_fail(err, PSGVIT_E_ARGUMENT,
-                         "unknown variant '%.60s', expected osf-nano ... osf-xl, or eegpt", variant);
+        status =
+            pv_fail(err, PSGVIT_E_ARGUMENT,
+                    "unknown variant '%.60s', expected osf-nano ... osf-xl, or eegpt", variant);
     if (status == PSGVIT_OK)
         status = pv_weights_from_table(weights, l.rows, l.count, json, err);
     free_list(&l);
