@@ -3,6 +3,7 @@
 #include "json_out.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Bytes of the well-formed UTF-8 character at `s`, 0 if there is none. Table 3-7 of the Unicode
@@ -22,9 +23,9 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
-static void put_character(FILE *out, const unsigned char *s, size_t length)
+static void put_character(FILE *out, const unsigned char *s, size_t length, bool quoted)
 {
-    if (length == 1 && (*s == '"' || *s == '\\'))
+    if (*s == '\\' || (quoted && *s == '"'))
         fprintf(out, "\\%c", *s);
     else if (length == 1 && *s == '\n')
         fputs("\\n", out);
@@ -37,7 +38,7 @@ static void put_character(FILE *out, const unsigned char *s, size_t length)
 }
 
 /* Returns where it stopped: the end, or after `most` characters. */
-static const char *put_escaped(FILE *out, const char *text, size_t most)
+static const char *put_escaped(FILE *out, const char *text, size_t most, bool quoted)
 {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0; *s && i < most; i++) {
@@ -45,7 +46,7 @@ static const char *put_escaped(FILE *out, const char *text, size_t most)
         if (length == 0)
             fputs("\\ufffd", out);
         else
-            put_character(out, s, length);
+            put_character(out, s, length, quoted);
         s += length ? length : 1;
     }
     return (const char *)s;
@@ -58,13 +59,13 @@ void json_put_string(FILE *out, const char *text)
         return;
     }
     fputc('"', out);
-    put_escaped(out, text, SIZE_MAX);
+    put_escaped(out, text, SIZE_MAX, true);
     fputc('"', out);
 }
 
 void json_put_plain(FILE *out, const char *text, size_t most)
 {
-    if (*put_escaped(out, text, most))
+    if (*put_escaped(out, text, most, false))
         fputs("...", out);
 }
 

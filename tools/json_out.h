@@ -9,7 +9,8 @@
 /* `text` as a JSON string with its quotes; NULL becomes null. Control characters are escaped, so the
  * line is safe on a terminal too; bytes that are no UTF-8 become U+FFFD. */
 void json_put_string(FILE *out, const char *text);
-/* The same without quotes, for people: at most `most` characters, then "...". */
+/* The same for people, without quotes and with those inside as they are: at most `most` characters,
+ * then "...". */
 void json_put_plain(FILE *out, const char *text, size_t most);
 /* A number that reads back the same; NaN and infinity, which JSON lacks, become null. */
 void json_put_double(FILE *out, double value);
