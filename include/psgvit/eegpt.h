@@ -20,7 +20,7 @@
  *             return 1;
  *         }
  *         const eegpt_info *info = eegpt_encoder_info(enc);
- *         eegpt_job job = {sizeof(job)};
+ *         eegpt_job job = {.struct_size = sizeof(job)};
  *         job.epochs = 1;
  *         job.samples = info->samples;
  *         job.features_capacity =

@@ -13,7 +13,7 @@
  *         osf_encoder *enc = NULL;
  *         static float signal[1 * 12 * 1920]; // one silent epoch: channels x samples at 64 Hz
  *         float cls[1536];                    // room for the widest variant
- *         osf_job job = {sizeof(job)};
+ *         osf_job job = {.struct_size = sizeof(job)};
  *         job.signal = signal;
  *         job.epochs = 1;
  *         job.cls = cls;

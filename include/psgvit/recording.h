@@ -10,7 +10,7 @@
  *     {
  *         psgvit_error err;
  *         psgvit_recording *rec = NULL;
- *         psgvit_recording_params params = {sizeof(params)};
+ *         psgvit_recording_params params = {.struct_size = sizeof(params)};
  *         params.channels = 12;
  *         params.samples = 1920;
  *         if (psgvit_recording_open(&rec, argc > 1 ? argv[1] : "night.bin", &params, &err)) {
