@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The promise of f32 against the Python originals: every case named on the command line, at every
+ * instruction set that the machine has, all outputs together and each alone. Prints a table of our
+ * error beside PyTorch's own.
+ *
+ *     test_parity [--best] CASE...      (--best: the highest set only)
+ */
+#include "parity/vector.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static bool best_only;
+
+/* Encodes with the outputs of `wanted` and checks each; the rest must stay untouched. */
+static int check(const vector_encoder *e, const vector_case *c, unsigned wanted, const char *isa)
+{
+    float *found[VECTOR_OUTPUTS] = {0};
+    psgvit_error err;
+    int failures = 0;
+    for (size_t i = 0; i < c->output_count; i++)
+        if (wanted & (1u << i)) {
+            found[i] = malloc(c->outputs[i].count * sizeof(float));
+            assert_non_null(found[i]);
+            for (size_t j = 0; j < c->outputs[i].count; j++)
+                found[i][j] = NAN; /* what isn't written is found */
+        }
+    if (vector_encode(e, c, 0, c->epochs, 0, found, &err))
+        fail_msg("%s: %s", c->name, err.message);
+    for (size_t i = 0; i < c->output_count; i++) {
+        if (!found[i])
+            continue;
+        const vector_output *o = &c->outputs[i];
+        double max, mean;
+        vector_compare(found[i], o->truth, o->count, &max, &mean);
+        bool kept = vector_promise(o, max, mean);
+        failures += !kept;
+        printf("%-18s %-8s %-8s %-5s  %.2e %.2e   %.2e %.2e   %4.2f %s\n", c->name, isa, o->name,
+               wanted & (wanted - 1) ? "all" : "alone", max, mean, o->torch_max, o->torch_mean,
+               mean / o->torch_mean, kept ? "" : "BROKEN");
+        free(found[i]);
+    }
+    return failures;
+}
+
+static void test_case(void **state)
+{
+    vector_case c;
+    int failures = 0;
+    vector_open(&c, TESTS_DIR "/vectors", *state, 0);
+    psgvit_isa top = PSGVIT_ISA_AMX;
+    for (psgvit_isa isa = PSGVIT_ISA_C; isa <= top; isa++) {
+        psgvit_device_params params = {.struct_size = sizeof params,
+                                       .backend = PSGVIT_BACKEND_CPU,
+                                       .isa = best_only ? PSGVIT_ISA_AUTO : isa};
+        psgvit_device *device = NULL;
+        psgvit_error err;
+        if (psgvit_device_open(&device, &params, &err)) {
+            assert_int_equal(err.code, PSGVIT_E_DEVICE);
+            printf("%-18s %s\n", c.name, err.message);
+            break;
+        }
+        vector_encoder e;
+        vector_encoder_open(&e, &c, device);
+        const char *level = psgvit_isa_name(psgvit_device_get_info(device)->isa);
+        failures += check(&e, &c, (1u << c.output_count) - 1, level);
+        for (size_t i = 0; c.output_count > 1 && i < c.output_count; i++)
+            failures += check(&e, &c, 1u << i, level);
+        vector_encoder_close(&e);
+        psgvit_device_close(&device);
+        if (best_only)
+            break;
+    }
+    vector_close(&c);
+    assert_int_equal(failures, 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[64];
+    size_t count = 0;
+    for (int i = 1; i < argc && count < 64; i++) {
+        if (!strcmp(argv[i], "--best"))
+            best_only = true;
+        else
+            tests[count++] = (struct CMUnitTest){argv[i], test_case, NULL, NULL, argv[i]};
+    }
+    if (!count) {
+        fprintf(stderr, "usage: %s [--best] CASE...\n", argv[0]);
+        return 2;
+    }
+    printf("%-18s %-8s %-8s %-5s  %-17s   %-17s   %s\n", "case", "isa", "output", "asked",
+           "ours: max  mean", "PyTorch: max mean", "mean/PyTorch's");
+    return _cmocka_run_group_tests("parity", tests, count, NULL, NULL);
+}
