@@ -75,8 +75,9 @@ static int check_collisions(const targets *t, const infer_options *options, cli_
 static int check_source(const char *target, const char *source, cli_failure *failure)
 {
     struct stat a, b;
-    if (!source || stat(target, &a) != 0 || stat(source, &b) != 0 || a.st_dev != b.st_dev ||
-        a.st_ino != b.st_ino)
+    if (!source || !strcmp(source, "-") || stat(target, &a) != 0 || stat(source, &b) != 0)
+        return CLI_DONE;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
         return CLI_DONE;
     return cli_fail(failure, CLI_USAGE, "%s would be written over %s, from which it is made", target,
                     source);
