@@ -102,8 +102,8 @@ psgvit_isa pv_cpu_isa(void)
     enum { FMA = 1 << 12, OSXSAVE = 1 << 27 };                       /* leaf 1, ecx */
     enum { AVX2 = 1 << 5, F = 1 << 16, DQ = 1 << 17, BW = 1 << 30 }; /* leaf 7, ebx */
     const uint64_t vl = 1u << 31;
-    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };                 /* leaf 7, edx */
-    enum { YMM = 0x6, ZMM = 0xe6, TILES = 0x60000 };                 /* XCR0 */
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 }; /* leaf 7, edx */
+    enum { YMM = 0x6, ZMM = 0xe6, TILES = 0x60000 }; /* XCR0 */
 
     const leaf one = cpuid_leaf(1, 0), seven = cpuid_leaf(7, 0);
     if (!has(one.ecx, FMA | OSXSAVE) || !has(seven.ebx, AVX2))

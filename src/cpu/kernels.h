@@ -21,7 +21,7 @@ typedef struct pv_head {
     float *out;     /* [queries, dim] */
     size_t q_stride, k_stride, v_stride, out_stride;
     size_t queries, keys, dim;
-    float scale;
+    float scale; /* > 0 */
     float *workspace; /* attention_workspace(keys, dim) floats, aligned to 64 bytes */
 } pv_head;
 

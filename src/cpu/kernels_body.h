@@ -7,24 +7,32 @@
  */
 #include <math.h>
 
+/* Loops over a tile's rows and columns must be gone before registers are given out. */
+#if defined(__clang__)
+#define PV_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define PV_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum { TILE_COLUMNS = TILE_VECS * VEC };
 
 /* ---- exp and GELU ---------------------------------------------------------------------------- */
 
-/* e^t = 2^n e^r. z holds 1.5 * 2^23 + 191 + n, which rounds t / ln 2 to an integer and leaves 2^(n+64)
- * as its low bits, ready to become an exponent: n may go down to -190 without a special case, and
- * the last multiplication, by 2^-64, rounds correctly into the denormals. */
-PV_INLINE vec exp_reduce(vec t, vec *z)
+/* e^(x scale) = 2^n e^r. z holds 1.5 * 2^23 + 191 + n, which rounds x scale / ln 2 to an integer
+ * and leaves 2^(n+64) as its low bits, ready to become an exponent: n may go from -190 to 62
+ * without a special case, and the last multiplication, by 2^-64, rounds correctly into the
+ * denormals. */
+PV_INLINE vec exp_reduce(vec x, float scale, vec *z)
 {
     const vec magic = vec_set(12582912.0f + 191.0f);
-    *z = vec_fma(t, vec_set(1.44269504f), magic);
+    *z = vec_fma(x, vec_set(scale * 1.44269504f), magic);
     const vec n = vec_sub(*z, magic);
-    const vec r = vec_fma(n, vec_set(-0.693359375f), t); /* exact: 9 bits of ln 2 */
-    return vec_fma(n, vec_set(2.12194440e-4f), r);
+    const vec high = vec_mul(n, vec_set(-0.693359375f)); /* exact: 9 bits of ln 2 */
+    return vec_fma(n, vec_set(2.12194440e-4f), vec_fma(x, vec_set(scale), high));
 }
 
-/* Minimax on [-ln 2 / 2, ln 2 / 2] (Remez, coefficients rounded to float): 1 + r + r^2 q(r), relative
- * error of the polynomial 3.1e-9. */
+/* Minimax on [-ln 2 / 2, ln 2 / 2] (Remez, coefficients rounded to float): 1 + r + r^2 q(r),
+ * relative error of the polynomial 3.1e-9. */
 PV_INLINE vec exp_finish(vec r, vec z)
 {
     vec q = vec_set(1.3814613657e-3f);
@@ -36,36 +44,29 @@ PV_INLINE vec exp_finish(vec r, vec z)
     return vec_mul(vec_mul(e, vec_exponent(z)), vec_set(0x1p-64f));
 }
 
-/* e^t for t <= 40; 0 below -104, NaN for NaN. */
-PV_INLINE vec exp_of(vec t)
-{
-    vec z;
-    const vec r = exp_reduce(vec_max(vec_set(-128.0f), t), &z);
-    return exp_finish(r, z);
-}
-
-/* |x| Phi(-|x|) for |x| >= 1, Phi the normal distribution: e^(-x^2/2) times a rational function,
- * (4, 4), minimax in relative error on [1, 14.6] (linearised least squares with Lawson's weights in
- * 60 digits): 1.3e-8. The rounding of x^2 is carried into the exponential. */
+/* a Phi(-a) for 3/4 <= a <= 16, Phi the normal distribution: e^(-a^2/2) times what varies only from
+ * 0.22 to 0.40, a polynomial in t = (a - 4) / (a + 4), minimax (Remez) on [3/4, 14.6]: 9.0e-9. What
+ * the rounding of a^2 loses is carried into the exponential. */
 PV_INLINE vec gelu_tail(vec a)
 {
     vec low, z;
     const vec high = vec_square(a, &low);
-    const vec r = exp_reduce(vec_mul(high, vec_set(-0.5f)), &z);
+    const vec r = exp_reduce(high, -0.5f, &z);
     const vec e = exp_finish(vec_fma(low, vec_set(-0.5f), r), z);
-    vec p = vec_set(0.0289212983328f), d = vec_set(0.07249591458f);
-    p = vec_fma(p, a, vec_set(0.154071560671f));
-    d = vec_fma(d, a, vec_set(0.386150293302f));
-    p = vec_fma(p, a, vec_set(0.416951238421f));
-    d = vec_fma(d, a, vec_set(1.11871839133f));
-    p = vec_fma(p, a, vec_set(0.497957207861f));
-    d = vec_fma(d, a, vec_set(1.62126228585f));
-    p = vec_fma(p, a, vec_set(0.000368357100313f));
-    d = vec_fma(d, a, vec_set(1.0f));
-    return vec_mul(e, vec_div(p, d));
+    const vec t = vec_div(vec_sub(a, vec_set(4.0f)), vec_add(a, vec_set(4.0f)));
+    vec p = vec_set(0.000770329182f);
+    p = vec_fma(p, t, vec_set(-0.000960383956f));
+    p = vec_fma(p, t, vec_set(-0.00546984446f));
+    p = vec_fma(p, t, vec_set(0.0264381264f));
+    p = vec_fma(p, t, vec_set(-0.0630686413f));
+    p = vec_fma(p, t, vec_set(0.100306732f));
+    p = vec_fma(p, t, vec_set(-0.110379301f));
+    p = vec_fma(p, t, vec_set(0.0736942736f));
+    p = vec_fma(p, t, vec_set(0.377642562f));
+    return vec_mul(e, p);
 }
 
-/* GELU, x Phi(x). For |x| < 1 x/2 + x^2 p(x^2), p minimax (Remez) with relative error 7e-10; beyond,
+/* GELU, x Phi(x). For |x| < 3/4 it is x/2 + x^2 p(x^2), p minimax (Remez): 2.4e-9; beyond,
  * max(x, 0) - |x| Phi(-|x|), which cancels nowhere. As in PyTorch -inf gives NaN. */
 PV_INLINE vec gelu_of(vec x)
 {
@@ -73,55 +74,62 @@ PV_INLINE vec gelu_of(vec x)
     const vec positive = vec_fma(x, half, vec_mul(a, half));
     const vec outer = vec_sub(positive, gelu_tail(vec_min(vec_set(16.0f), a)));
     const vec y = vec_mul(x, x);
-    vec p = vec_set(-7.6542080574e-6f);
-    p = vec_fma(p, y, vec_set(1.13486389837e-4f));
-    p = vec_fma(p, y, vec_set(-1.18632997888e-3f));
-    p = vec_fma(p, y, vec_set(9.97332343353e-3f));
-    p = vec_fma(p, y, vec_set(-6.64903599284e-2f));
-    p = vec_fma(p, y, vec_set(3.98942280118e-1f));
+    vec p = vec_set(0.000102940573f);
+    p = vec_fma(p, y, vec_set(-0.00118128509f));
+    p = vec_fma(p, y, vec_set(0.00997234899f));
+    p = vec_fma(p, y, vec_set(-0.066490295f));
+    p = vec_fma(p, y, vec_set(0.398942279f));
     const vec inner = vec_fma(x, half, vec_mul(y, p));
-    return vec_if_less(a, vec_set(1.0f), inner, outer);
+    return vec_if_less(a, vec_set(0.75f), inner, outer);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* The sum of (x - center), or of its squares, over a row. Four accumulators keep the adder busy and
- * the chains of roundings short. */
-PV_INLINE float row_sum(const float *x, size_t n, float center, int squares)
+/* The sums over a row of d = x - center and of d^2. Four accumulators of each keep the adders busy
+ * and the chains of roundings short. */
+PV_INLINE void row_sums(const float *x, size_t n, float center, float *sum, float *squares)
 {
-    const vec c = vec_set(center);
-    vec sum[4] = {vec_set(0.0f), vec_set(0.0f), vec_set(0.0f), vec_set(0.0f)};
+    const vec c = vec_set(center), zero = vec_set(0.0f);
+    vec s[4] = {zero, zero, zero, zero}, q[4] = {zero, zero, zero, zero};
     size_t i = 0;
     for (; i + 4 * VEC <= n; i += 4 * VEC) {
+        PV_UNROLL
         for (size_t j = 0; j < 4; j++) {
             const vec d = vec_sub(vec_load(x + i + j * VEC), c);
-            sum[j] = squares ? vec_fma(d, d, sum[j]) : vec_add(sum[j], d);
+            s[j] = vec_add(s[j], d);
+            q[j] = vec_fma(d, d, q[j]);
         }
     }
     for (; i < n; i += VEC) {
         const size_t left = n - i;
-        vec d = vec_sub(left < VEC ? vec_load_n(x + i, left) : vec_load(x + i), c);
-        if (left < VEC)
-            d = vec_keep(d, left);
-        sum[0] = squares ? vec_fma(d, d, sum[0]) : vec_add(sum[0], d);
+        const vec d = left < VEC ? vec_keep(vec_sub(vec_load_n(x + i, left), c), left)
+                                 : vec_sub(vec_load(x + i), c);
+        s[0] = vec_add(s[0], d);
+        q[0] = vec_fma(d, d, q[0]);
     }
-    return vec_sum(vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
+    *sum = vec_sum(vec_add(vec_add(s[0], s[1]), vec_add(s[2], s[3])));
+    *squares = vec_sum(vec_add(vec_add(q[0], q[1]), vec_add(q[2], q[3])));
 }
 
+/* What the first mean is off by, the second pass finds and corrects. */
 static void layernorm(const float *x, const float *gamma, const float *beta, float eps, size_t n,
                       float *y)
 {
-    const float mean = row_sum(x, n, 0.0f, 0) / (float)n;
-    const float variance = row_sum(x, n, mean, 1) / (float)n;
-    const vec m = vec_set(mean), s = vec_set(1.0f / sqrtf(variance + eps));
+    const float count = (float)n;
+    float sum, squares;
+    row_sums(x, n, 0.0f, &sum, &squares);
+    const float mean = sum / count;
+    row_sums(x, n, mean, &sum, &squares);
+    const float rest = sum / count, variance = squares / count - rest * rest;
+    const vec m = vec_set(mean), r = vec_set(rest), s = vec_set(1.0f / sqrtf(variance + eps));
     size_t i = 0;
     for (; i + VEC <= n; i += VEC) {
-        const vec d = vec_mul(vec_sub(vec_load(x + i), m), s);
+        const vec d = vec_mul(vec_sub(vec_sub(vec_load(x + i), m), r), s);
         vec_store(y + i, vec_fma(d, vec_load(gamma + i), vec_load(beta + i)));
     }
     if (i < n) {
         const size_t left = n - i;
-        const vec d = vec_mul(vec_sub(vec_load_n(x + i, left), m), s);
+        const vec d = vec_mul(vec_sub(vec_sub(vec_load_n(x + i, left), m), r), s);
         const vec g = vec_load_n(gamma + i, left), b = vec_load_n(beta + i, left);
         vec_store_n(y + i, vec_fma(d, g, b), left);
     }
@@ -200,28 +208,28 @@ PV_INLINE void tile_rows(const size_t rows, size_t k, const float *a, size_t a_s
                          const float *b, float *c, size_t c_stride, int accumulate)
 {
     vec sum[TILE_ROWS][TILE_VECS];
-#pragma GCC unroll 16
+    PV_UNROLL
     for (size_t i = 0; i < rows; i++) {
-#pragma GCC unroll 4
+        PV_UNROLL
         for (size_t j = 0; j < TILE_VECS; j++)
             sum[i][j] = vec_set(0.0f);
     }
     for (size_t p = 0; p < k; p++) {
         vec row[TILE_VECS];
-#pragma GCC unroll 4
+        PV_UNROLL
         for (size_t j = 0; j < TILE_VECS; j++)
             row[j] = vec_load(b + p * TILE_COLUMNS + j * VEC);
-#pragma GCC unroll 16
+        PV_UNROLL
         for (size_t i = 0; i < rows; i++) {
             const vec x = vec_set(a[i * a_stride + p]);
-#pragma GCC unroll 4
+            PV_UNROLL
             for (size_t j = 0; j < TILE_VECS; j++)
                 sum[i][j] = vec_fma(x, row[j], sum[i][j]);
         }
     }
-#pragma GCC unroll 16
+    PV_UNROLL
     for (size_t i = 0; i < rows; i++) {
-#pragma GCC unroll 4
+        PV_UNROLL
         for (size_t j = 0; j < TILE_VECS; j++) {
             float *to = c + i * c_stride + j * VEC;
             vec_store(to, accumulate ? vec_add(vec_load(to), sum[i][j]) : sum[i][j]);
@@ -233,54 +241,25 @@ static void gemm_tile(size_t rows, size_t k, const float *a, size_t a_stride, co
                       float *c, size_t c_stride, int accumulate)
 {
     switch (rows) {
-    case 1:
-        tile_rows(1, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 2:
-        tile_rows(2, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 3:
-        tile_rows(3, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 4:
-        tile_rows(4, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
+    case 1: tile_rows(1, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 2: tile_rows(2, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 3: tile_rows(3, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 4: tile_rows(4, k, a, a_stride, b, c, c_stride, accumulate); break;
 #if PV_TILE_ROWS >= 6
-    case 5:
-        tile_rows(5, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 6:
-        tile_rows(6, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
+    case 5: tile_rows(5, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 6: tile_rows(6, k, a, a_stride, b, c, c_stride, accumulate); break;
 #endif
 #if PV_TILE_ROWS >= 14
-    case 7:
-        tile_rows(7, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 8:
-        tile_rows(8, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 9:
-        tile_rows(9, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 10:
-        tile_rows(10, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 11:
-        tile_rows(11, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 12:
-        tile_rows(12, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 13:
-        tile_rows(13, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
-    case 14:
-        tile_rows(14, k, a, a_stride, b, c, c_stride, accumulate);
-        break;
+    case 7: tile_rows(7, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 8: tile_rows(8, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 9: tile_rows(9, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 10: tile_rows(10, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 11: tile_rows(11, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 12: tile_rows(12, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 13: tile_rows(13, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 14: tile_rows(14, k, a, a_stride, b, c, c_stride, accumulate); break;
 #endif
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -353,7 +332,7 @@ static packed_head pack_head(const pv_head *h)
     return p;
 }
 
-/* s = e^(scale * (s - max s)) over a row of n scores; returns 1 / its sum. What lies between n and
+/* s = e^(scale (s - max s)) over a row of n scores; returns 1 / its sum. What lies between n and
  * the next multiple of VEC is overwritten with zeros. */
 PV_INLINE float softmax_row(float *s, size_t n, float scale)
 {
@@ -362,11 +341,13 @@ PV_INLINE float softmax_row(float *s, size_t n, float scale)
     vec most = vec_set(-INFINITY);
     for (size_t j = 0; j < n; j += VEC)
         most = vec_max(most, vec_load(s + j));
-    /* Rounding max * scale moves all of a row by the same factor, which the sum takes out again. */
-    const vec factor = vec_set(scale), shift = vec_set(-vec_highest(most) * scale);
+    const vec top = vec_set(vec_highest(most));
+    const vec least = vec_set(-128.0f / scale); /* e^-128 is 0 in float, and so is all below */
     vec sum = vec_set(0.0f);
     for (size_t j = 0; j < n; j += VEC) {
-        const vec e = exp_of(vec_fma(vec_load(s + j), factor, shift));
+        vec z;
+        const vec r = exp_reduce(vec_max(least, vec_sub(vec_load(s + j), top)), scale, &z);
+        const vec e = exp_finish(r, z);
         vec_store(s + j, e);
         sum = vec_add(sum, e);
     }
@@ -409,8 +390,7 @@ static void attend(const pv_head *h, const packed_head *p, size_t first, size_t 
     if (whole < h->dim) {
         gemm_tile(rows, h->keys, p->scores, p->key_pad, p->v + whole * h->keys, p->edge,
                   TILE_COLUMNS, 0);
-        scale_rows(rows, h->dim - whole, factor, p->edge, TILE_COLUMNS, out + whole,
-                   h->out_stride);
+        scale_rows(rows, h->dim - whole, factor, p->edge, TILE_COLUMNS, out + whole, h->out_stride);
     }
 }
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PV_INLINE static inline __attribute__((always_inline))
+#define PV_INLINE    static inline __attribute__((always_inline))
 #define PV_TILE_ROWS 6
 
 /* 12 of the 16 registers hold the tile, two a row of b, one an element of a. */

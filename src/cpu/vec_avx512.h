@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PV_INLINE static inline __attribute__((always_inline))
+#define PV_INLINE    static inline __attribute__((always_inline))
 #define PV_TILE_ROWS 14
 
 /* 28 of the 32 registers hold the tile, two a row of b; a is broadcast by the FMA itself. */

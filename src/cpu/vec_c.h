@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define PV_INLINE static inline __attribute__((always_inline))
+#define PV_INLINE    static inline __attribute__((always_inline))
 #define PV_TILE_ROWS 4
 
 /* Floats in a vec; rows and vecs a row of the matrix product's tile. */
