@@ -214,6 +214,10 @@ PV_INLINE void tile_rows(const size_t rows, size_t k, const float *a, size_t a_s
         for (size_t j = 0; j < TILE_VECS; j++)
             sum[i][j] = vec_set(0.0f);
     }
+    /* Four rows a pointer: with a stride, its double and its triple all rows fit the registers. */
+    const float *const group[4] = {a, rows > 4 ? a + 4 * a_stride : a,
+                                   rows > 8 ? a + 8 * a_stride : a,
+                                   rows > 12 ? a + 12 * a_stride : a};
     for (size_t p = 0; p < k; p++) {
         vec row[TILE_VECS];
         PV_UNROLL
@@ -221,7 +225,7 @@ PV_INLINE void tile_rows(const size_t rows, size_t k, const float *a, size_t a_s
             row[j] = vec_load(b + p * TILE_COLUMNS + j * VEC);
         PV_UNROLL
         for (size_t i = 0; i < rows; i++) {
-            const vec x = vec_set(a[i * a_stride + p]);
+            const vec x = vec_set(group[i / 4][i % 4 * a_stride + p]);
             PV_UNROLL
             for (size_t j = 0; j < TILE_VECS; j++)
                 sum[i][j] = vec_fma(x, row[j], sum[i][j]);
