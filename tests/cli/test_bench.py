@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""psgvit-bench: the fields of its report, that they agree with each other, and what it refuses.
+
+Usage: test_bench.py FOLDER_OF_TOOLS
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOOLS = sys.argv.pop(1) if len(sys.argv) > 1 else "build/bin"
+TOOL = os.path.join(TOOLS, "psgvit-bench")
+FIELDS = {"model", "batch", "outputs", "backend", "device", "isa", "precision", "threads", "runs",
+          "median_ms", "min_ms", "p99_ms", "per_epoch_ms", "gflops", "blas_ms", "load_ms",
+          "peak_rss_mb"}
+
+
+class Bench(unittest.TestCase):
+    def run_tool(self, *args, **more):
+        return subprocess.run([TOOL, *args], capture_output=True, timeout=110, **more)
+
+    def measure(self, *args):
+        got = self.run_tool(*args, "--json")
+        self.assertEqual(got.returncode, 0, got.stderr)
+        return json.loads(got.stdout)
+
+    def refused(self, code, word, *args):
+        got = self.run_tool(*args)
+        self.assertEqual(got.returncode, code, got.stderr)
+        self.assertIn(word, got.stderr.decode())
+
+    def test_report(self):
+        rows = self.measure("osf-nano,eegpt:4x256:1", "--batch", "1,3", "--runs", "4",
+                            "--threads", "1", "--backend", "cpu")
+        self.assertEqual([(r["model"], r["batch"]) for r in rows],
+                         [("osf-nano", 1), ("osf-nano", 3), ("eegpt:4x256:1", 1),
+                          ("eegpt:4x256:1", 3)])
+        for r in rows:
+            self.assertLessEqual(FIELDS, set(r))
+            self.assertEqual((r["backend"], r["precision"], r["threads"], r["runs"]),
+                             ("cpu", "f32", 1, 4))
+            self.assertIn(r["isa"], ("c", "avx2", "avx512", "amx"))
+            self.assertLessEqual(0, r["min_ms"])
+            self.assertLessEqual(r["min_ms"], r["median_ms"])
+            self.assertLessEqual(r["median_ms"], r["p99_ms"])
+            self.assertAlmostEqual(r["per_epoch_ms"] * r["batch"], r["median_ms"], places=4)
+            self.assertGreater(r["load_ms"], 0)
+            self.assertTrue(1 < r["peak_rss_mb"] < 1000, r["peak_rss_mb"])
+        self.assertEqual(rows[0]["outputs"], "cls,patches")
+        self.assertEqual(rows[2]["outputs"], "logits")
+
+    def test_flops(self):
+        """By hand for osf-nano: D 128, 6 blocks, inner width 256, M 512, 91 tokens, 90 patches."""
+        block = 91 * (128 * 768 + 256 * 128 + 2 * 128 * 512) + 2 * 91 * 91 * 256
+        flops = 2 * (90 * 256 * 128 + 6 * block)
+        for r in self.measure("osf-nano", "--batch", "1,2", "--runs", "3"):
+            counted = r["gflops"] * 1e6 * r["median_ms"] / r["batch"]
+            self.assertAlmostEqual(counted / flops, 1.0, delta=1e-3)
+        # 4 channels x 320 samples: 9 patches of 8 tokens, D 512, M 2048, 1 block, probe of 4
+        block = 72 * (4 * 512 * 512 + 2 * 512 * 2048) + 2 * 72 * 8 * 512
+        flops = 2 * (36 * 64 * 512 + block + 9 * 16 * (4 * 512 + 4))
+        (r,) = self.measure("eegpt:4x320:1", "--batch", "1", "--runs", "3")
+        self.assertAlmostEqual(r["gflops"] * 1e6 * r["median_ms"] / flops, 1.0, delta=1e-3)
+
+    def test_outputs_and_table(self):
+        (r,) = self.measure("osf-nano", "--batch", "1", "--runs", "1", "--outputs", "mean,cls")
+        self.assertEqual(r["outputs"], "cls,mean")
+        (r,) = self.measure("eegpt:4x256:1", "--batch", "1", "--runs", "1", "--outputs",
+                            "features,logits", "--isa", "c")
+        self.assertEqual((r["outputs"], r["isa"]), ("features,logits", "c"))
+        got = self.run_tool("osf-nano", "--batch", "1", "--runs", "1")
+        self.assertEqual(got.returncode, 0)
+        self.assertEqual(got.stdout.count(b"\n"), 3, got.stdout)
+
+    def test_peak_is_the_childs_own(self):
+        """The parent's memory must not be counted: a larger model before changes nothing."""
+        alone = self.measure("osf-nano", "--batch", "1", "--runs", "1")[0]["peak_rss_mb"]
+        after = self.measure("osf-small,osf-nano", "--batch", "1", "--runs", "1")[1]["peak_rss_mb"]
+        self.assertLess(after, alone + 20)
+
+    def test_nothing_is_left(self):
+        with tempfile.TemporaryDirectory() as folder:
+            env = dict(os.environ, TMPDIR=folder)
+            got = self.run_tool("osf-nano", "--batch", "1", "--runs", "1", env=env)
+            self.assertEqual(got.returncode, 0, got.stderr)
+            self.assertEqual(os.listdir(folder), [])
+            for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+                tool = subprocess.Popen([TOOL, "osf-nano", "--runs", "100000"], env=env,
+                                        stdout=subprocess.PIPE, text=True)
+                time.sleep(1)
+                tool.send_signal(number)
+                self.assertEqual(tool.wait(timeout=30), code)
+                tool.stdout.close()
+                self.assertEqual(os.listdir(folder), [])
+
+    def test_no_room_for_the_file(self):
+        env = dict(os.environ, TMPDIR="/no/such/folder")
+        got = self.run_tool("osf-nano", "--json", env=env)
+        self.assertEqual(got.returncode, 7)
+        self.assertIn(b"TMPDIR", got.stderr)
+        self.assertEqual(json.loads(got.stdout), [])
+
+    def test_usage(self):
+        self.refused(2, "expected one list")
+        self.refused(2, "no model", ",")
+        for name in ("osf", "osf-huge", "eegpt", "eegpt:", "eegpt:22", "eegpt:0x100", "eegpt:22x",
+                     "eegpt:22x1000:", "eegpt:22x1000:0", "eegpt:22x1000:2:3", "eegpt:-1x100"):
+            self.refused(2, name, name)
+        self.refused(2, "--batch", "osf-nano", "--batch", "0")
+        self.refused(2, "--runs", "osf-nano", "--runs", "0")
+        self.refused(2, "--outputs", "osf-nano", "--outputs", "logits")
+        self.refused(2, "--outputs", "osf-nano,eegpt:4x256", "--outputs", "cls")
+        self.refused(2, "--outputs", "osf-nano", "--outputs", "frob")
+        self.refused(2, "--isa", "osf-nano", "--isa", "frob")
+        self.refused(2, "--frob", "osf-nano", "--frob")
+        self.refused(2, "--runs", "osf-nano", "--runs")
+        self.assertIn(b"Usage", self.run_tool("--help").stdout)
+        self.assertRegex(self.run_tool("--version").stdout, rb"^psgvit-bench \d+\.\d+\.\d+\n$")
+
+    def test_model_and_device_errors(self):
+        self.refused(4, "", "eegpt:4x32", "--batch", "1")  # shorter than a patch
+        self.refused(5, "", "osf-nano", "--batch", "1", "--device", "no such device")
+
+
+if __name__ == "__main__":
+    unittest.main()
