@@ -24,7 +24,7 @@ typedef struct bench_spec {
     char name[48];    /* as on the command line: "osf-base", "eegpt:22x1000:8" */
     char variant[16]; /* "osf-base", "eegpt" */
     bool eegpt;
-    size_t channels;  /* C, T and depth of an EEGPT */
+    size_t channels; /* C, T and depth of an EEGPT */
     size_t samples;
     size_t depth;
     unsigned outputs; /* bits */
@@ -63,7 +63,7 @@ typedef struct bench_shape {
     size_t sequence;   /* tokens that see each other: `tokens` of OSF, C' + 4 of EEGPT */
     size_t patch_rows; /* patches that are embedded, each of `patch_size` samples */
     size_t patch_size;
-    size_t probe;      /* multiplications of the probe */
+    size_t probe; /* multiplications of the probe */
 } bench_shape;
 
 typedef struct bench_model {
@@ -101,8 +101,8 @@ typedef struct bench_blas bench_blas;
 
 /* False in a build without BLAS; then bench_blas_open gives NULL. */
 bool bench_blas_available(void);
-/* Weights of all blocks and activations of `most_batch` epochs; NULL if there is no memory. The calls
- * use `threads` threads of BLAS's own. */
+/* Weights of all blocks and activations of `most_batch` epochs; NULL if there is no memory. The
+ * calls use `threads` threads of BLAS's own. */
 bench_blas *bench_blas_open(const bench_shape *shape, size_t most_batch, int threads);
 /* The patches and depth x {qkv, out, fc1, fc2} of `batch` epochs; returns milliseconds. */
 double bench_blas_run(bench_blas *blas, size_t batch);
@@ -115,11 +115,11 @@ typedef struct bench_load {
     double peak_rss_mb; /* of 10^6 bytes: the whole process, one batch included */
 } bench_load;
 
-/* A file without a name, which vanishes with the last process that has it open; -1 after saying what
- * is wrong. */
+/* A file without a name, which vanishes with the last process that has it open; -1 after saying
+ * what is wrong. */
 int bench_file_make(const unsigned char *bytes, size_t size);
-/* Runs this program again as a child that opens the model in `file` and runs one batch. Returns 0, or
- * the exit code after saying what is wrong. */
+/* Runs this program again as a child that opens the model in `file` and runs one batch. Returns 0,
+ * or the exit code after saying what is wrong. */
 int bench_child_measure(const bench_arguments *args, const bench_spec *spec, size_t batch, int file,
                         bench_load *load);
 /* The child's whole work: returns its exit code. */

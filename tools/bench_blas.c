@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The honest baseline: the model's own matrix products by bare cblas_sgemm and nothing else, called
- * from a plain thread with BLAS's own threads. Each block has its own weights, so that they come from
- * memory as in the model and not from the cache; weights and activations lie in huge pages where the
- * kernel gives them, as the library's do.
+ * from a plain thread with BLAS's own threads. Each block has its own weights, so that they come
+ * from memory as in the model and not from the cache; weights and activations lie in huge pages
+ * where the kernel gives them, as the library's do.
  */
 #define _DEFAULT_SOURCE
 #include "bench.h"
@@ -126,7 +126,8 @@ static void multiply(const layer *l, size_t rows, const float *x, float *y)
 }
 
 /* The library calls BLAS serially from inside its team, which leaves BLAS set to one thread. One
- * product that is not timed wakes its own threads again, so that the baseline doesn't pay for it. */
+ * product that is not timed wakes its own threads again, so that the baseline doesn't pay for it.
+ */
 static void warm_up(const bench_blas *b)
 {
     static const float zero[WARM * WARM];

@@ -24,8 +24,8 @@ int bench_file_make(const unsigned char *bytes, size_t size)
 {
     const char *folder = getenv("TMPDIR");
     char path[4096];
-    int n = snprintf(path, sizeof path, "%s/psgvit-bench-XXXXXX",
-                     folder && *folder ? folder : "/tmp");
+    int n =
+        snprintf(path, sizeof path, "%s/psgvit-bench-XXXXXX", folder && *folder ? folder : "/tmp");
     int fd = n > 0 && (size_t)n < sizeof path ? mkstemp(path) : -1;
     if (fd < 0) {
         cli_error(CLI_OUTPUT, "%s: can't be made: %s (TMPDIR chooses the folder)", path,
@@ -168,7 +168,8 @@ int bench_child_measure(const bench_arguments *args, const bench_spec *spec, siz
     if (WIFEXITED(status) && WEXITSTATUS(status) != CLI_DONE)
         return WEXITSTATUS(status); /* it has said why */
     if (WIFSIGNALED(status))
-        return cli_error(CLI_MEMORY, "the child process that measures memory was ended by signal %d",
+        return cli_error(CLI_MEMORY,
+                         "the child process that measures memory was ended by signal %d",
                          WTERMSIG(status));
     if (code)
         cli_error(code, "the child process that measures memory gave no answer");

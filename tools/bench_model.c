@@ -160,9 +160,9 @@ psgvit_status bench_model_open(bench_model *model, const bench_spec *spec, psgvi
 {
     *model = (bench_model){.spec = spec};
     double start = bench_clock();
-    psgvit_status status =
-        spec->eegpt ? open_eegpt(model, device, precision, path, bytes, size, err)
-                    : open_osf(model, device, precision, path, bytes, size, err);
+    psgvit_status status = spec->eegpt
+                               ? open_eegpt(model, device, precision, path, bytes, size, err)
+                               : open_osf(model, device, precision, path, bytes, size, err);
     *load_ms = bench_clock() - start;
     return status;
 }
@@ -230,8 +230,10 @@ psgvit_status bench_model_prepare(bench_model *model, size_t batch, psgvit_error
     if (room)
         return PSGVIT_OK;
     err->code = PSGVIT_E_MEMORY;
-    snprintf(err->message, sizeof err->message, "%s: no memory for the signal and outputs of %zu "
-             "epochs", model->spec->name, batch);
+    snprintf(err->message, sizeof err->message,
+             "%s: no memory for the signal and outputs of %zu "
+             "epochs",
+             model->spec->name, batch);
     return err->code;
 }
 
@@ -277,7 +279,7 @@ double bench_flops(const bench_shape *shape, size_t batch)
     double tokens = (double)shape->tokens;
     double patches = (double)shape->patch_rows * (double)shape->patch_size * D;
     double linear = tokens * (D * 3.0 * inner + inner * D + D * M + M * D); /* qkv, out, fc1, fc2 */
-    double attention = tokens * (double)shape->sequence * inner * 2.0; /* q k^T, and times v */
+    double attention = tokens * (double)shape->sequence * inner * 2.0;      /* q k^T, and times v */
     double all = patches + (double)shape->depth * (linear + attention) + (double)shape->probe;
     return 2.0 * (double)batch * all;
 }

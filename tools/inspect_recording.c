@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reports of signal files. Raw data has no header: it is shown as a night of OSF's shape if its size
- * allows that, and else as one row of numbers; the report says which.
+ * Reports of signal files. Raw data has no header: it is shown as a night of OSF's shape if its
+ * size allows that, and else as one row of numbers; the report says which.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
@@ -28,9 +28,9 @@ typedef struct channel_statistics {
 
 typedef struct recording_report {
     psgvit_recording *recording;
-    psgvit_recording_info info; /* as it was opened */
-    bool guessed;               /* raw data whose size merely fits OSF's shape */
-    bool shapeless;             /* raw data that does not: one row */
+    psgvit_recording_info info;   /* as it was opened */
+    bool guessed;                 /* raw data whose size merely fits OSF's shape */
+    bool shapeless;               /* raw data that does not: one row */
     channel_statistics *channels; /* [info.channels] */
 } recording_report;
 
@@ -75,8 +75,8 @@ static psgvit_status open_report(recording_report *report, const char *path, psg
     if (report->info.channels && report->info.samples)
         return PSGVIT_OK;
     bool raw = report->info.format == PSGVIT_FORMAT_RAW;
-    report->guessed = raw && report->info.length > 0 &&
-                      report->info.length % (OSF_CHANNELS * OSF_SAMPLES) == 0;
+    report->guessed =
+        raw && report->info.length > 0 && report->info.length % (OSF_CHANNELS * OSF_SAMPLES) == 0;
     report->shapeless = raw && !report->guessed;
     if (!regular)
         return PSGVIT_OK;
@@ -114,7 +114,7 @@ static psgvit_status read_all(recording_report *report, psgvit_error *err)
 
 static const char *format_name(const recording_report *report)
 {
-    return report->info.format == PSGVIT_FORMAT_NPY ? "npy"
+    return report->info.format == PSGVIT_FORMAT_NPY   ? "npy"
            : report->info.format == PSGVIT_FORMAT_EDF ? "edf"
                                                       : "raw";
 }
@@ -126,10 +126,11 @@ static void put_text(const inspect_arguments *args, const recording_report *repo
     if (report->shapeless)
         printf(": recording, raw float32, %zu samples of unknown shape\n", info->length);
     else if (info->layout == PSGVIT_LAYOUT_CHANNELS)
-        printf(": recording, %s float32 [%zu, %zu], channels x samples: %zu epochs of %zu, the last "
-               "%zu samples left over\n",
-               format_name(report), info->channels, info->length, info->epochs, info->samples,
-               info->dropped);
+        printf(
+            ": recording, %s float32 [%zu, %zu], channels x samples: %zu epochs of %zu, the last "
+            "%zu samples left over\n",
+            format_name(report), info->channels, info->length, info->epochs, info->samples,
+            info->dropped);
     else
         printf(": recording, %s float32 [%zu, %zu, %zu], epochs x channels x samples\n",
                format_name(report), info->epochs, info->channels, info->samples);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* `text` as a JSON string with its quotes; NULL becomes null. Control characters are escaped, so the
- * line is safe on a terminal too; bytes that are no UTF-8 become U+FFFD. */
+/* `text` as a JSON string with its quotes; NULL becomes null. Control characters are escaped, so
+ * the line is safe on a terminal too; bytes that are no UTF-8 become U+FFFD. */
 void json_put_string(FILE *out, const char *text);
 /* The same for people, without quotes and with those inside as they are: at most `most` characters,
  * then "...". */

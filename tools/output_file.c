@@ -40,7 +40,8 @@ void output_file_handle_signals(void)
     sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a reader that leaves is a failed write: exit code 7, and a sentence */
+    signal(SIGPIPE,
+           SIG_IGN); /* a reader that leaves is a failed write: exit code 7, and a sentence */
 }
 
 void output_file_abandon(output_file *file)

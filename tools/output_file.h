@@ -12,8 +12,8 @@
 
 typedef struct output_file {
     int fd;
-    bool direct;     /* no temporary: the target is standard output or no regular file */
-    char *target;    /* where it is renamed to, symbolic links resolved */
+    bool direct;  /* no temporary: the target is standard output or no regular file */
+    char *target; /* where it is renamed to, symbolic links resolved */
     char *temporary;
     const char *name; /* what messages call it; the caller's */
 } output_file;
@@ -26,8 +26,8 @@ int output_file_commit(output_file *file);
 /* Closes and removes the temporary; harmless after commit or a failure. */
 void output_file_abandon(output_file *file);
 
-/* SIGINT and SIGTERM remove the temporary of the open file and end the process with exit code 130 or
- * 143. For tools that have nothing else to finish. */
+/* SIGINT and SIGTERM remove the temporary of the open file and end the process with exit code 130
+ * or 143. For tools that have nothing else to finish. */
 void output_file_handle_signals(void);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * psgvit-bench: how fast a model runs on a device, beside its own matrix products by bare BLAS in the
- * same minutes. Weights are synthetic and made in memory, signals are plausible: no file is needed.
+ * psgvit-bench: how fast a model runs on a device, beside its own matrix products by bare BLAS in
+ * the same minutes. Weights are synthetic and made in memory, signals are plausible: no file is
+ * needed.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "bench.h"
@@ -36,8 +37,10 @@ static const char help[] =
     "      --help            print this\n"
     "\n"
     "Columns: milliseconds a batch (median, least, 99th percentile) and an epoch; GFLOP/s of the\n"
-    "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in turn\n"
-    "with the model's; ratio: median by blas; load: opening the model from the page cache; rss: peak\n"
+    "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in "
+    "turn\n"
+    "with the model's; ratio: median by blas; load: opening the model from the page cache; rss: "
+    "peak\n"
     "memory of a process that loads and runs one batch, in 10^6 bytes.\n"
     "\n"
     "Exit codes: 0 done, 2 usage, 4 model, 5 device, 6 memory, 7 output, 130 and 143 by signals.\n";
@@ -138,7 +141,9 @@ static bool take_option(bench_arguments *args, int option, char **argv)
     case OPT_DEVICE: args->device = optarg; return true;
     case OPT_JSON: args->json = true; return true;
     case ':': cli_error(CLI_USAGE, "%s: its value is missing", argv[optind - 1]); return false;
-    default: cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]); return false;
+    default:
+        cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]);
+        return false;
     }
 }
 
@@ -266,7 +271,8 @@ static void report_json(const bench_arguments *args, const bench_result *r,
            first ? "[" : ",", r->spec->name, r->batch, outputs, cli_backend_name(device->backend));
     json_put_string(stdout, device->name);
     printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
-           cli_isa_name(device->isa), cli_precision_name(args->precision), device->threads, r->runs);
+           cli_isa_name(device->isa), cli_precision_name(args->precision), device->threads,
+           r->runs);
     put_milliseconds("median_ms", r->median);
     put_milliseconds("min_ms", r->least);
     put_milliseconds("p99_ms", r->p99);
@@ -289,8 +295,9 @@ static void report_row(const bench_arguments *args, const bench_result *r,
         printf(" (%s%s%s), %d threads, %s, %zu runs\n", cli_backend_name(device->backend),
                device->isa ? ", " : "", cli_isa_name(device->isa), device->threads,
                cli_precision_name(args->precision), r->runs);
-        printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch", "median ms",
-               "min ms", "p99 ms", "ms/epoch", "GFLOP/s", "blas ms", "ratio", "load ms", "rss MB");
+        printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch",
+               "median ms", "min ms", "p99 ms", "ms/epoch", "GFLOP/s", "blas ms", "ratio",
+               "load ms", "rss MB");
     }
     printf("%-18s %5zu %10.3f %10.3f %10.3f %10.3f %8.1f", r->spec->name, r->batch, r->median,
            r->least, r->p99, r->median / (double)r->batch, r->gflops);
@@ -343,8 +350,8 @@ static int open_bench(bench_bench *bench, const bench_arguments *args, const ben
     for (size_t i = 0; i < args->batch_count; i++)
         most = args->batches[i] > most ? args->batches[i] : most;
     bench->blas = bench_blas_open(&bench->model.shape, most, info->threads);
-    return bench->blas ? CLI_DONE : cli_error(CLI_MEMORY, "%s: no memory for the baseline",
-                                              spec->name);
+    return bench->blas ? CLI_DONE
+                       : cli_error(CLI_MEMORY, "%s: no memory for the baseline", spec->name);
 }
 
 static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit_device *device,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * psgvit-inspect: what is in a model file or a recording, and whether it keeps its format's rules.
- * This file decides which of the two it is and reports model files; inspect_recording.c does signals.
+ * This file decides which of the two it is and reports model files; inspect_recording.c does
+ * signals.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
@@ -23,24 +24,27 @@ static const char help[] =
     "Usage: psgvit-inspect FILE [--model] [-c config.json] [--json]\n"
     "\n"
     "Shows what is in a safetensors file (tensors, metadata) or a recording (shape, statistics).\n"
-    "A file is a recording if its content is NPY, EDF or BDF, or else its name ends in .npy, .edf,\n"
+    "A file is a recording if its content is NPY, EDF or BDF, or else its name ends in .npy, "
+    ".edf,\n"
     ".bdf or .bin; everything else is read as safetensors.\n"
     "\n"
-    "      --model           the file must also be a sound OSF or EEGPT model, with finite weights\n"
+    "      --model           the file must also be a sound OSF or EEGPT model, with finite "
+    "weights\n"
     "  -c, --config FILE     config.json of the model, in place of the one in its metadata\n"
     "      --json            the report as JSON\n"
     "      --version         print the version\n"
     "      --help            print this\n"
     "\n"
-    "Exit codes: 0 the file keeps the rules of its format, 2 usage, 3 a recording that does not or\n"
+    "Exit codes: 0 the file keeps the rules of its format, 2 usage, 3 a recording that does not "
+    "or\n"
     "can't be read, 4 a safetensors file that does not or can't be read, 6 memory, 7 output.\n";
 
 enum { OPT_MODEL = 256, OPT_JSON, OPT_VERSION, OPT_HELP };
 
 static const struct option options[] = {
-    {"model", no_argument, NULL, OPT_MODEL},     {"config", required_argument, NULL, 'c'},
-    {"json", no_argument, NULL, OPT_JSON},       {"version", no_argument, NULL, OPT_VERSION},
-    {"help", no_argument, NULL, OPT_HELP},       {NULL, 0, NULL, 0},
+    {"model", no_argument, NULL, OPT_MODEL}, {"config", required_argument, NULL, 'c'},
+    {"json", no_argument, NULL, OPT_JSON},   {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, OPT_HELP},   {NULL, 0, NULL, 0},
 };
 
 /* True if --help or --version was all; else false, with *code set if the line is wrong. */
@@ -110,7 +114,10 @@ static bool is_recording(const char *path)
     if (fd >= 0)
         close(fd);
     if (read_head && (!memcmp(head, "\x93NUMPY", 6) || !memcmp(head, "0       ", 8) ||
-                      !memcmp(head, "\xff" "BIOSEMI", 8)))
+                      !memcmp(head,
+                              "\xff"
+                              "BIOSEMI",
+                              8)))
         return true;
     return ends_in(path, ".npy") || ends_in(path, ".edf") || ends_in(path, ".bdf") ||
            ends_in(path, ".bin");
@@ -179,7 +186,8 @@ static totals sum_up(const psgvit_weights *weights)
     for (size_t i = 0; i < psgvit_weights_count(weights); i++) {
         const psgvit_tensor *t = psgvit_weights_at(weights, i);
         size_t length = strlen(t->name);
-        sum.elements += t->elements; /* cannot wrap: each byte is in the file, each element has bits */
+        sum.elements +=
+            t->elements; /* cannot wrap: each byte is in the file, each element has bits */
         sum.bytes += t->bytes;
         sum.name_width = length > sum.name_width ? length : sum.name_width;
     }

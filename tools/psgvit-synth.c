@@ -88,7 +88,9 @@ static bool take_option(arguments *args, int option, char **argv)
         args->done = true;
         return true;
     case ':': cli_error(CLI_USAGE, "%s: its value is missing", argv[optind - 1]); return false;
-    default: cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]); return false;
+    default:
+        cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]);
+        return false;
     }
 }
 
@@ -97,8 +99,8 @@ static bool check_arguments(const arguments *args)
 {
     bool psg = !strcmp(args->what, "psg");
     bool eeg = !strcmp(args->what, "eeg");
-    const char *stray = !eeg && args->channels        ? "--channels"
-                        : !eeg && args->samples       ? "--samples"
+    const char *stray = !eeg && args->channels         ? "--channels"
+                        : !eeg && args->samples        ? "--samples"
                         : !eeg && !psg && args->epochs ? "--epochs"
                         : (eeg || psg) && args->config ? "--config"
                                                        : NULL;

@@ -34,7 +34,8 @@ static double noise_uniform(noise *n)
     return (double)(noise_bits(n) >> 11) * 0x1p-53;
 }
 
-/* Mean 0, deviation 1, nearly normal: four 16-bit uniforms, each of variance 1/12, never past 3.5. */
+/* Mean 0, deviation 1, nearly normal: four 16-bit uniforms, each of variance 1/12, never past 3.5.
+ */
 static double noise_normal(noise *n)
 {
     uint64_t z = noise_bits(n);
@@ -69,7 +70,7 @@ static double rhythm_next(rhythm *f, double white)
 
 /* An event that comes after a random pause, lasts a random time, and fades in and out. */
 typedef struct burst {
-    double left;  /* samples of the event or of the pause still to go */
+    double left; /* samples of the event or of the pause still to go */
     bool on;
     double level; /* 0 ... 1, follows `on` */
 } burst;
@@ -102,22 +103,23 @@ typedef struct brain {
 
 struct synth_night {
     size_t epochs;
-    size_t next; /* index of the next epoch */
+    size_t next;           /* index of the next epoch */
     unsigned char *stages; /* [epochs] */
-    noise noise; /* of everything without one of its own */
-    double beat;   /* phase of the heart, 0 ... 1 */
-    double breath; /* phase of the breath, in radians */
-    double depth;  /* of the flow: 1, less in an apnoea */
+    noise noise;           /* of everything without one of its own */
+    double beat;           /* phase of the heart, 0 ... 1 */
+    double breath;         /* phase of the breath, in radians */
+    double depth;          /* of the flow: 1, less in an apnoea */
     burst apnoea;
     burst leg[2];
     burst chin;
-    double gaze;   /* where the eyes look, after the amplifier's high-pass */
-    double roll;   /* phase of slow eye movements, in radians */
+    double gaze; /* where the eyes look, after the amplifier's high-pass */
+    double roll; /* phase of slow eye movements, in radians */
     burst glance;
     brain brains[3]; /* shared, C3, C4 */
 };
 
-/* Stage of a sleeper `p` (0 ... 1) through cycle `c`: deep sleep shrinks, REM grows over the night. */
+/* Stage of a sleeper `p` (0 ... 1) through cycle `c`: deep sleep shrinks, REM grows over the night.
+ */
 static int cycle_stage(double p, size_t c)
 {
     double deep = 0.22 + 0.38 / (double)(c + 1);
@@ -198,7 +200,8 @@ static void put_ecg(synth_night *night, int stage, double breath, float *ecg)
     }
 }
 
-/* Tone of the chin falls with sleep and is gone in REM; legs kick every half minute in light sleep. */
+/* Tone of the chin falls with sleep and is gone in REM; legs kick every half minute in light sleep.
+ */
 static void put_emg(synth_night *night, int stage, float *chin, float *left, float *right)
 {
     static const double tone[STAGES] = {1.7, 1.1, 0.8, 0.7, 0.25};
@@ -214,8 +217,8 @@ static void put_emg(synth_night *night, int stage, float *chin, float *left, flo
     }
 }
 
-/* A quarter of a breath a second. In an obstructive apnoea no air flows while belly and chest go on,
- * against each other; deep breaths and a snore end it. Only light sleep and REM have them. */
+/* A quarter of a breath a second. In an obstructive apnoea no air flows while belly and chest go
+ * on, against each other; deep breaths and a snore end it. Only light sleep and REM have them. */
 static void put_breath(synth_night *night, int stage, float *abd, float *thx, float *flow,
                        float *snore)
 {
@@ -232,10 +235,10 @@ static void put_breath(synth_night *night, int stage, float *abd, float *thx, fl
         double in = sin(night->breath);
         double air = effort * (1.0 - stop) + 0.05;
         abd[i] = (float)(1.3 * effort * in + 0.05 * noise_normal(n));
-        thx[i] = (float)(1.3 * effort * sin(night->breath - 0.3 - 2.6 * stop) +
-                         0.05 * noise_normal(n));
-        flow[i] = (float)(1.35 * air * (in + 0.35 * sin(2.0 * night->breath)) +
-                          0.06 * noise_normal(n));
+        thx[i] =
+            (float)(1.3 * effort * sin(night->breath - 0.3 - 2.6 * stop) + 0.05 * noise_normal(n));
+        flow[i] =
+            (float)(1.35 * air * (in + 0.35 * sin(2.0 * night->breath)) + 0.06 * noise_normal(n));
         double rasp = in > 0.2 ? snoring[stage] * air * 1.6 * (in - 0.2) : 0.0;
         snore[i] = (float)((0.3 + rasp) * noise_normal(n));
     }
@@ -246,8 +249,8 @@ static void put_breath(synth_night *night, int stage, float *abd, float *thx, fl
 static double brain_next(brain *b, int stage)
 {
     static const double mix[STAGES][RHYTHMS + 1] = {
-        {0.35, 0.35, 0.9, 0.0, 0.4},  {0.5, 0.8, 0.3, 0.0, 0.3},  {0.9, 0.5, 0.15, 1.1, 0.25},
-        {1.8, 0.4, 0.1, 0.5, 0.2}, {0.5, 0.8, 0.3, 0.0, 0.3},
+        {0.35, 0.35, 0.9, 0.0, 0.4}, {0.5, 0.8, 0.3, 0.0, 0.3}, {0.9, 0.5, 0.15, 1.1, 0.25},
+        {1.8, 0.4, 0.1, 0.5, 0.2},   {0.5, 0.8, 0.3, 0.0, 0.3},
     };
     double sum = mix[stage][RHYTHMS] * noise_normal(&b->noise);
     double gate = burst_next(&b->spindle, &b->noise, 9.0, 1.0, stage == N2 || stage == N3, RATE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The generator is a counter, so every element can be made alone: rows are filled by as many threads
- * as OpenMP gives, and the inner loop has no dependence between its steps.
+ * The generator is a counter, so every element can be made alone: rows are filled by as many
+ * threads as OpenMP gives, and the inner loop has no dependence between its steps.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "synth_weights.h"
@@ -22,7 +22,8 @@
 static const uint64_t STEP = 0x9E3779B97F4A7C15u;
 
 enum {
-    RUN = 16384, /* elements that a thread fills at once: 64 KiB, so that small tensors stay whole */
+    RUN =
+        16384, /* elements that a thread fills at once: 64 KiB, so that small tensors stay whole */
     NORM_TAIL_EVERY = 53,
     NORM_TAIL_AT = 5,
     MLP_TAIL_EVERY = 61,
@@ -243,8 +244,8 @@ psgvit_status synth_model_write(const psgvit_weights *table, const synth_options
         return status;
     void *data = malloc((size_t)largest_tensor(table));
     if (!data)
-        status = fail(err, PSGVIT_E_MEMORY, "out of memory for the largest tensor of the %s",
-                      "model");
+        status =
+            fail(err, PSGVIT_E_MEMORY, "out of memory for the largest tensor of the %s", "model");
     bool taken = !status && sink(user, out.header, out.header_size);
     for (size_t i = 0; taken && !status && i < out.count; i++) {
         status = fill_tensor(table, options, out.order[i], data, err);

@@ -3,8 +3,8 @@
 #ifndef TOOLS_TEXT_FILE_H
 #define TOOLS_TEXT_FILE_H
 
-/* At most 1 MiB, without a NUL inside; free with free(). Returns 0 (CLI_DONE), or says what is wrong
- * and returns CLI_MEMORY or, since a config belongs to its model, CLI_MODEL. */
+/* At most 1 MiB, without a NUL inside; free with free(). Returns 0 (CLI_DONE), or says what is
+ * wrong and returns CLI_MEMORY or, since a config belongs to its model, CLI_MODEL. */
 int text_file_read(char **text, const char *path);
 
 #endif

@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static float *filled(const char *name, const uint64_t *shape, size_t rank, uint64_t seed, bool tails,
-                     size_t *count)
+static float *filled(const char *name, const uint64_t *shape, size_t rank, uint64_t seed,
+                     bool tails, size_t *count)
 {
     *count = 1;
     for (size_t i = 0; i < rank; i++)
@@ -355,10 +355,10 @@ static void eeg_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_values),         cmocka_unit_test(whole_tensors),
-        cmocka_unit_test(image_is_the_table),   cmocka_unit_test(ids_of_channels),
-        cmocka_unit_test(ids_that_do_not_fit),  cmocka_unit_test(pieces_are_the_image),
-        cmocka_unit_test(nights_repeat),        cmocka_unit_test(nights_are_normalised),
+        cmocka_unit_test(first_values),        cmocka_unit_test(whole_tensors),
+        cmocka_unit_test(image_is_the_table),  cmocka_unit_test(ids_of_channels),
+        cmocka_unit_test(ids_that_do_not_fit), cmocka_unit_test(pieces_are_the_image),
+        cmocka_unit_test(nights_repeat),       cmocka_unit_test(nights_are_normalised),
         cmocka_unit_test(eeg_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
