@@ -22,10 +22,9 @@
 /* "NAME: WHAT: the system's words for errno". */
 static psgvit_status fail_errno(const pv_file *file, const char *what, psgvit_error *err)
 {
-    char words[128];
+    char words[128] = "";
     int code = errno;
-    if (strerror_r(code, words, sizeof words) != 0)
-        words[0] = '\0';
+    (void)strerror_r(code, words, sizeof words);
     return pv_fail(err, PSGVIT_E_MODEL, "%s: %s: %s (errno %d)", file->name, what, words, code);
 }
 
