@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a model is, told by the shapes of its tensors and confirmed or completed by its config.
- * json.c reads the text (cJSON) strictly; osf_config.c and eegpt_config.c know their model: they fill
- * the structs below, contradict a config that contradicts the file, and list the tensors that the
- * model must hold (rows.h). Sources: vit1d_cls.py of OSF, eegpt.py of braindecode 1.8.1.
+ * json.c reads the text (cJSON) strictly; osf_config.c and eegpt_config.c know their model: they
+ * fill the structs below, contradict a config that contradicts the file, and list the tensors that
+ * the model must hold (rows.h). Sources: vit1d_cls.py of OSF, eegpt.py of braindecode 1.8.1.
  */
 #ifndef PV_WEIGHTS_CONFIG_H
 #define PV_WEIGHTS_CONFIG_H
