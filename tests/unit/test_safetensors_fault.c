@@ -26,6 +26,7 @@ static struct {
     size_t pread_most;    /* bytes of one call; 0: as many as asked for */
     mode_t mode;          /* of the file, if not 0 */
     uint32_t file_system; /* the magic number, if not 0 */
+    unsigned good_reads;  /* that come before pread_error */
     unsigned maps, reads;
 } faults;
 
@@ -102,8 +103,8 @@ void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, of
 
 ssize_t __wrap_pread64(int fd, void *bytes, size_t count, off_t offset)
 {
-    faults.reads++;
-    if (fails(faults.pread_error, &faults.pread_interrupts))
+    int error = faults.reads++ < faults.good_reads ? 0 : faults.pread_error;
+    if (fails(error, &faults.pread_interrupts))
         return -1;
     if (faults.pread_most && faults.pread_most < count)
         count = faults.pread_most;
@@ -340,6 +341,9 @@ static void test_reading_fails(void **state)
     assert_non_null(strstr(err.message, "cannot be read: "));
     assert_non_null(strstr(err.message, path));
     psgvit_weights_close(&weights);
+    refuse_open(PSGVIT_E_MODEL, "cannot be read: ");
+    faults.reads = 0;
+    faults.good_reads = 1; /* the header's length, but not the header */
     refuse_open(PSGVIT_E_MODEL, "cannot be read: ");
 }
 

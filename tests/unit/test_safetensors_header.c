@@ -381,6 +381,32 @@ static void test_rule_14_other_fields(void **state)
     accept("{'a':{'dtypedtypedtypedtype':1,'dtype':'F32','shape':[1],'data_offsets':[0,4]}}", 4, 1);
 }
 
+/* The first error sticks, and the cursor stays where it is. */
+static void test_cursor_stops(void **state)
+{
+    (void)state;
+    static const char text[] = "null:{\"a\"1";
+    pv_cursor json;
+    size_t length;
+    uint64_t value;
+    for (size_t at = 0; at < sizeof text; at++) {
+        pv_cursor_start(&json, text + at, sizeof text - 1 - at);
+        assert_false(pv_cursor_fail(&json, "better"));
+        assert_false(pv_cursor_fail(&json, "worse"));
+        assert_int_equal(pv_cursor_peek(&json), 0);
+        assert_false(pv_cursor_open(&json, '{', "{"));
+        assert_false(pv_cursor_more(&json, '}'));
+        assert_false(pv_cursor_colon(&json));
+        assert_false(pv_cursor_string(&json, NULL, 0, &length));
+        assert_false(pv_cursor_u64(&json, &value));
+        assert_false(pv_cursor_word(&json, "null"));
+        assert_false(pv_cursor_skip(&json));
+        assert_false(pv_cursor_finish(&json));
+        assert_string_equal(json.expected, "better");
+        assert_ptr_equal(json.at, text + at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_rule_13_fields),
         cmocka_unit_test(test_rule_13_odd_forms),
         cmocka_unit_test(test_rule_14_other_fields),
+        cmocka_unit_test(test_cursor_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
