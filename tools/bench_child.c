@@ -8,6 +8,7 @@
 #include "bench.h"
 
 #include "cli.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,6 +166,8 @@ int bench_child_measure(const bench_arguments *args, const bench_spec *spec, siz
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
+    if (interrupt_code()) /* the terminal's signal ends both */
+        return interrupt_code();
     if (WIFEXITED(status) && WEXITSTATUS(status) != CLI_DONE)
         return WEXITSTATUS(status); /* it has said why */
     if (WIFSIGNALED(status))

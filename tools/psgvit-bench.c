@@ -8,8 +8,8 @@
 #include "bench.h"
 
 #include "cli.h"
+#include "interrupt.h"
 #include "json_out.h"
-#include "output_file.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -204,11 +204,11 @@ static double percentile99(const double *sorted, size_t count)
     return sorted[(count * 99 + 99) / 100 - 1];
 }
 
-/* Model and baseline by turns, so that both see the same machine. */
+/* Model and baseline by turns, so that both see the same machine. A signal ends it. */
 static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs, double *ours,
                                double *theirs, psgvit_error *err)
 {
-    for (size_t i = 0; i < WARM_UP + runs; i++) {
+    for (size_t i = 0; i < WARM_UP + runs && !interrupt_code(); i++) {
         double start = bench_clock();
         psgvit_status status = bench_model_run(model, err);
         double took = bench_clock() - start;
@@ -233,7 +233,7 @@ static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, siz
     psgvit_status status = bench_model_prepare(model, batch, &err);
     if (!status)
         status = time_runs(model, blas, runs, times, times + runs, &err);
-    if (!status) {
+    if (!status && !interrupt_code()) {
         qsort(times, runs, sizeof *times, by_value);
         qsort(times + runs, runs, sizeof *times, by_value);
         result->median = median(times, runs);
@@ -243,7 +243,7 @@ static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, siz
         result->gflops = bench_flops(&model->shape, batch) / (result->median * 1e6);
     }
     free(times);
-    return status ? cli_error(cli_exit_code(status), "%s", err.message) : CLI_DONE;
+    return status ? cli_error(cli_exit_code(status), "%s", err.message) : interrupt_code();
 }
 
 /* ---- reporting ------------------------------------------------------------------------------- */
@@ -420,6 +420,6 @@ int main(int argc, char **argv)
         return code;
     if (args.child_file)
         return bench_child_main(&args);
-    output_file_handle_signals();
+    interrupt_watch();
     return bench_all(&args);
 }

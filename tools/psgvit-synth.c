@@ -5,7 +5,8 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
-#include "output_file.h"
+#include "interrupt.h"
+#include "staged_file.h"
 #include "synth_signal.h"
 #include "synth_weights.h"
 #include "text_file.h"
@@ -127,17 +128,49 @@ static bool parse(arguments *args, int argc, char **argv)
     return check_arguments(args);
 }
 
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* The output file, and where in it the next bytes go. */
+typedef struct stream {
+    staged_file file;
+    uint64_t at;
+    cli_failure failure;
+} stream;
+
+/* A signal ends the writing, too. Returns the exit code. */
+static int put_bytes(stream *out, const void *bytes, size_t size)
+{
+    int code = interrupt_code();
+    if (code)
+        staged_file_abort(&out->file);
+    else
+        code = staged_file_write(&out->file, out->at, bytes, size, &out->failure);
+    out->at += size;
+    return code;
+}
+
+/* Commits what went well, and says what did not. */
+static int finish(stream *out, int code)
+{
+    if (!code)
+        code = staged_file_commit(&out->file, &out->failure);
+    if (out->failure.code)
+        cli_error(out->failure.code, "%s", out->failure.message);
+    staged_file_abort(&out->file);
+    return code;
+}
+
 /* ---- a model --------------------------------------------------------------------------------- */
 
 typedef struct model_sink {
-    output_file file;
+    stream out;
     int code;
 } model_sink;
 
-static bool put_bytes(void *user, const void *bytes, size_t size)
+static bool put_piece(void *user, const void *bytes, size_t size)
 {
     model_sink *sink = user;
-    sink->code = output_file_write(&sink->file, bytes, size);
+    sink->code = put_bytes(&sink->out, bytes, size);
     return sink->code == CLI_DONE;
 }
 
@@ -147,22 +180,19 @@ static int write_model(const arguments *args, const psgvit_weights *table)
     synth_options how = {.seed = args->seed};
     model_sink sink = {.code = CLI_DONE};
     uint64_t numbers = 0;
-    for (size_t i = 0; i < psgvit_weights_count(table); i++)
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < psgvit_weights_count(table); i++) {
         numbers += psgvit_weights_at(table, i)->elements;
-    int code = output_file_open(&sink.file, args->output);
-    if (code)
-        return code;
-    psgvit_status status = synth_model_write(table, &how, put_bytes, &sink, &err);
-    if (status && !sink.code) {
-        sink.code = cli_error(cli_exit_code(status), "%s", err.message);
-        output_file_abandon(&sink.file);
+        bytes += psgvit_weights_at(table, i)->bytes;
     }
-    if (!sink.code)
-        sink.code = output_file_commit(&sink.file);
-    if (!sink.code && !args->quiet)
+    sink.code = staged_file_open(&sink.out.file, args->output, bytes, &sink.out.failure);
+    if (!sink.code && synth_model_write(table, &how, put_piece, &sink, &err) && !sink.code)
+        sink.code = cli_fail_status(&sink.out.failure, &err);
+    int code = finish(&sink.out, sink.code);
+    if (!code && !args->quiet)
         cli_say("%s: %s with synthetic weights of seed %llu, %.2f M numbers", args->output,
                 args->what, (unsigned long long)args->seed, (double)numbers * 1e-6);
-    return sink.code;
+    return code;
 }
 
 static int make_model(const arguments *args)
@@ -201,19 +231,19 @@ static void next_epoch(signal_source *source, float *epoch)
 
 static int write_signal(const arguments *args, signal_source *source)
 {
-    output_file file;
+    stream out = {.at = 0};
     size_t size = source->channels * source->samples * sizeof(float);
     float *epoch = malloc(size);
     if (!epoch)
         return cli_error(CLI_MEMORY, "no memory for an epoch of %zu bytes", size);
-    int code = output_file_open(&file, args->output);
+    int code =
+        staged_file_open(&out.file, args->output, (uint64_t)source->epochs * size, &out.failure);
     for (size_t e = 0; !code && e < source->epochs; e++) {
         next_epoch(source, epoch);
-        code = output_file_write(&file, epoch, size);
+        code = put_bytes(&out, epoch, size);
     }
     free(epoch);
-    if (!code)
-        code = output_file_commit(&file);
+    code = finish(&out, code);
     if (!code && !args->quiet)
         cli_say("%s: synthetic %s, float32 [%zu, %zu, %zu]", args->output, args->what,
                 source->epochs, source->channels, source->samples);
@@ -244,11 +274,12 @@ int main(int argc, char **argv)
 {
     arguments args = {.seed = 1};
     cli_set_program("psgvit-synth");
+    interrupt_hold_streams();
     if (!parse(&args, argc, argv))
         return CLI_USAGE;
     if (args.done)
         return fflush(stdout) ? CLI_OUTPUT : CLI_DONE;
-    output_file_handle_signals();
+    interrupt_watch();
     bool signal = !strcmp(args.what, "psg") || !strcmp(args.what, "eeg");
     return signal ? make_signal(&args) : make_model(&args);
 }
