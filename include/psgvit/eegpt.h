@@ -13,8 +13,9 @@
  *         psgvit_error err;
  *         psgvit_device *dev = NULL;
  *         eegpt_encoder *enc = NULL;
+ *         const char *path = argc > 1 ? argv[1] : "model.safetensors";
  *         if (psgvit_device_open(&dev, NULL, &err) ||
- *             eegpt_encoder_open(&enc, dev, argc > 1 ? argv[1] : "model.safetensors", NULL, &err)) {
+ *             eegpt_encoder_open(&enc, dev, path, NULL, &err)) {
  *             fprintf(stderr, "%s\n", err.message);
  *             psgvit_device_close(&dev);
  *             return 1;
@@ -56,7 +57,7 @@ typedef struct eegpt_encoder_params {
     size_t struct_size;
     psgvit_precision precision; /* one that the device lacks is PSGVIT_E_DEVICE */
     unsigned flags;             /* PSGVIT_READ */
-    const char *config_path;    /* braindecode's config.json; NULL: `config` of the file's metadata */
+    const char *config_path;    /* braindecode's config.json; NULL: `config` in the metadata */
     const char *config_json;    /* the same as text; at most one of the two */
 } eegpt_encoder_params;
 
@@ -96,7 +97,7 @@ PSGVIT_API size_t eegpt_patch_count(const eegpt_encoder *encoder, size_t samples
 /* Frees the encoder and sets it to NULL; no call may be running. NULL is allowed. */
 PSGVIT_API void eegpt_encoder_close(eegpt_encoder **encoder);
 
-/* B windows to embed. An output that is NULL is not wanted and not computed; at least one must be. */
+/* B windows to embed. An output that is NULL is not wanted and not computed; one must be. */
 typedef struct eegpt_job {
     size_t struct_size;
     const float *signal;      /* [B, C, T] at the model's rate, in the unit of its training data */

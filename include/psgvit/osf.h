@@ -85,7 +85,7 @@ PSGVIT_API size_t osf_patch_count(const osf_encoder *encoder, size_t samples);
 /* Frees the encoder and sets it to NULL; no call may be running. NULL is allowed. */
 PSGVIT_API void osf_encoder_close(osf_encoder **encoder);
 
-/* E epochs to embed. An output that is NULL is not wanted and not computed; at least one must be. */
+/* E epochs to embed. An output that is NULL is not wanted and not computed; one must be. */
 typedef struct osf_job {
     size_t struct_size;
     const float *signal;      /* [E, leads, samples], 64 Hz, z-scored; a missing lead is zeros */
@@ -98,7 +98,7 @@ typedef struct osf_job {
     float *mean;              /* [E, D], mean of the patches */
     size_t mean_capacity;
     size_t batch;             /* most epochs at once; 0: what suits the device */
-    int no_clamp;             /* 0: samples are clamped to [-6, 6], as the reference's loader does */
+    int no_clamp;             /* 0: samples are clamped to [-6, 6] as by the reference's loader */
     psgvit_nan_policy nan;
     size_t first_epoch;       /* what errors call the first epoch, for callers that go in parts */
     psgvit_progress_fn progress;

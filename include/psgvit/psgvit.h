@@ -196,7 +196,7 @@ typedef int (*psgvit_cancel_fn)(void *user);
 
 /* Flags of how a model file is read. */
 enum {
-    PSGVIT_READ = 1u << 0, /* read() instead of a mapping: for file systems that may lose the file */
+    PSGVIT_READ = 1u << 0, /* read() instead of a mapping: where the file may be cut while open */
 };
 
 #ifdef __cplusplus

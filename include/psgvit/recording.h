@@ -74,8 +74,8 @@ PSGVIT_API psgvit_status psgvit_recording_open(psgvit_recording **recording, con
 PSGVIT_API const psgvit_recording_info *
 psgvit_recording_get_info(const psgvit_recording *recording);
 /* Reads the next epochs, at most `capacity`, into `signal` [epochs, C, T]; sets *epochs, 0 at the
- * end. A file that has become shorter meanwhile is PSGVIT_E_INPUT; a recording whose C or T is unknown
- * is PSGVIT_E_ARGUMENT. */
+ * end. A file that has become shorter meanwhile is PSGVIT_E_INPUT; a recording whose C or T is
+ * unknown is PSGVIT_E_ARGUMENT. */
 PSGVIT_API psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal,
                                                size_t capacity, size_t *epochs,
                                                psgvit_error *err);

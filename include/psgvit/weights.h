@@ -95,12 +95,13 @@ PSGVIT_API psgvit_status psgvit_weights_open_memory(psgvit_weights **weights, co
                                                     const psgvit_weights_params *params,
                                                     psgvit_error *err);
 /* The tensors that a model must hold, without data: variant "osf-nano" ... "osf-xl" or "eegpt".
- * `config_json` is a config as in the model's params, NULL for the variant's own; for an osf variant
- * it may set leads, lead_wise, patch and sequence sizes, width, depth, heads and mlp_dim. What it
- * does not say is the variant's own: for eegpt 22 channels, n_times 1000, sfreq 256, depth 8, 4
- * outputs, no chan_proj. The metadata entry `config` is the whole as JSON, so a file written with it
- * describes itself; for eegpt its `chans_id` holds the values of the I64 tensor of that name.
- * PSGVIT_E_ARGUMENT for an unknown variant, PSGVIT_E_MODEL for a config that contradicts itself. */
+ * `config_json` is a config as in the model's params, NULL for the variant's own; for an osf
+ * variant it may set leads, lead_wise, patch and sequence sizes, width, depth, heads and mlp_dim.
+ * What it does not say is the variant's own: for eegpt 22 channels, n_times 1000, sfreq 256, depth
+ * 8, 4 outputs, no chan_proj. The metadata entry `config` is the whole as JSON, so a file written
+ * with it describes itself; for eegpt its `chans_id` holds the values of the I64 tensor of that
+ * name. PSGVIT_E_ARGUMENT for an unknown variant, PSGVIT_E_MODEL for a config that contradicts
+ * itself. */
 PSGVIT_API psgvit_status psgvit_weights_open_variant(psgvit_weights **weights, const char *variant,
                                                      const char *config_json, psgvit_error *err);
 /* Number of tensors. */
@@ -112,8 +113,8 @@ PSGVIT_API const psgvit_tensor *psgvit_weights_find(const psgvit_weights *weight
                                                     const char *name);
 /* Number of entries of `__metadata__`. */
 PSGVIT_API size_t psgvit_weights_metadata_count(const psgvit_weights *weights);
-/* Entry `index` in the order of its key; the strings belong to the handle. NULL where there is none.
- * Text after an escaped NUL is legal in the file, but not seen here. */
+/* Entry `index` in the order of its key; the strings belong to the handle. NULL where there is
+ * none. Text after an escaped NUL is legal in the file, but not seen here. */
 PSGVIT_API const char *psgvit_weights_metadata_key(const psgvit_weights *weights, size_t index);
 PSGVIT_API const char *psgvit_weights_metadata_value(const psgvit_weights *weights, size_t index);
 /* The value of a key, NULL if there is none. */

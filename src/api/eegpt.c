@@ -139,8 +139,9 @@ static psgvit_status check(const eegpt_encoder *e, const eegpt_job *job, size_t 
     const eegpt_info *info = &e->info;
     PV_TRY(pv_check_job(job->signal, job->nan, job->features || job->logits, err));
     if (!samples)
-        return pv_fail(err, PSGVIT_E_INPUT,
-                       "the length of a window is not given, and the model's config has no n_times");
+        return pv_fail(
+            err, PSGVIT_E_INPUT,
+            "the length of a window is not given, and the model's config has no n_times");
     size_t patches = eegpt_patch_count(e, samples);
     if (!patches)
         return pv_fail(err, PSGVIT_E_INPUT, "a window has %zu samples, expected at least %zu",

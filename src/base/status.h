@@ -5,8 +5,8 @@
 
 #include <psgvit/psgvit.h>
 
-/* Writes code and sentence into err (NULL is allowed) and returns code. `message` must not be one of
- * its own arguments. */
+/* Writes code and sentence into err (NULL is allowed) and returns code. `message` must not be one
+ * of its own arguments. */
 psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

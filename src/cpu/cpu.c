@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CPU as a device: opening it, its memory and its store of packed weights. What runs on it is in
- * plan.c.
+ * The CPU as a device: opening it, its memory and its store of packed weights. What runs on it is
+ * in plan.c.
  */
 #include "cpu/cpu.h"
 

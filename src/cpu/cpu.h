@@ -71,7 +71,7 @@ struct cpu_gemm {
     cpu_run_fn run;
 };
 
-/* Own kernels over packed panels: the same bits for a row in any batch, with any number of threads. */
+/* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads. */
 extern const cpu_gemm cpu_gemm_tiles;
 /* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
  * library was built without. `driver` becomes its name and version. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Matrix products by OpenBLAS. The OpenMP build is serial inside a team of two or more; in a team of
- * one, omp_in_parallel() is false and it would take every core, so each thread says
+ * Matrix products by OpenBLAS. The OpenMP build is serial inside a team of two or more; in a team
+ * of one, omp_in_parallel() is false and it would take every core, so each thread says
  * omp_set_num_threads(1) inside the region: that sets the region's own data environment and ends
  * with it. A serial build is called the same way. The pthread build is called once per product,
  * outside the team.

@@ -32,10 +32,11 @@ typedef struct pv_kernels {
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, size_t n,
                       float *y);
 
-    /* Epilogues of a row of a linear layer, in place. bias may be NULL (none). */
-    void (*bias)(float *y, const float *bias, size_t n);                      /* y += bias */
-    void (*bias_gelu)(float *y, const float *bias, size_t n);                 /* y = gelu(y + bias) */
-    void (*bias_residual)(float *y, const float *bias, const float *r, size_t n); /* y += bias + r */
+    /* Epilogues of a row of a linear layer, in place; bias may be NULL (none): y += bias,
+     * y = gelu(y + bias), y += bias + r. */
+    void (*bias)(float *y, const float *bias, size_t n);
+    void (*bias_gelu)(float *y, const float *bias, size_t n);
+    void (*bias_residual)(float *y, const float *bias, const float *r, size_t n);
 
     /* y = a + b. */
     void (*add)(const float *a, const float *b, size_t n, float *y);
@@ -54,8 +55,8 @@ typedef struct pv_kernels {
     size_t (*attention_workspace)(size_t keys, size_t dim); /* floats; queries go in blocks of mr */
 } pv_kernels;
 
-/* The table of the best set at or below `ceiling` that was compiled in; the caller has made sure that
- * the machine has it. AMX has no table of its own: it is AVX-512's. */
+/* The table of the best set at or below `ceiling` that was compiled in; the caller has made sure
+ * that the machine has it. AMX has no table of its own: it is AVX-512's. */
 const pv_kernels *pv_kernels_for(psgvit_isa ceiling);
 
 extern const pv_kernels pv_kernels_c;

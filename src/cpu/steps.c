@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ops of the CPU but for the matrix product: which rows are a thread's, and the kernel for each.
- * Every row is computed the same way whoever computes it. */
+/* The ops of the CPU but for the matrix product: which rows are a thread's, and the kernel for
+ * each. Every row is computed the same way whoever computes it. */
 #include "cpu/steps.h"
 
 #include <string.h>

@@ -130,7 +130,8 @@ psgvit_status pv_eegpt_load(pv_eegpt_model *m, psgvit_device *device,
                             psgvit_precision precision, psgvit_error *err)
 {
     *m = (pv_eegpt_model){0};
-    psgvit_status status = pv_eegpt_config_read(&m->config, weights, config_json, &device->log, err);
+    psgvit_status status =
+        pv_eegpt_config_read(&m->config, weights, config_json, &device->log, err);
     if (!status)
         status = pv_store_create(device, precision, &m->store, err);
     if (!status)

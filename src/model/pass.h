@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A forward pass of a model: recorded once for a shape, with the memory it runs in, and run as often
- * as jobs of that shape come. */
+/* A forward pass of a model: recorded once for a shape, with the memory it runs in, and run as
+ * often as jobs of that shape come. */
 #ifndef PV_MODEL_PASS_H
 #define PV_MODEL_PASS_H
 

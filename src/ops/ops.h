@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * THE contract between the models and the backends. A model prepares its weights in a store, records
- * its forward pass into a plan by the functions below, each a step of the papers, and submits the
- * plan as often as it likes. The CPU and Vulkan implement pv_backend; ops.c checks every
- * precondition once, for both. All data is float32, all matrices are row-major.
+ * THE contract between the models and the backends. A model prepares its weights in a store,
+ * records its forward pass into a plan by the functions below, each a step of the papers, and
+ * submits the plan as often as it likes. The CPU and Vulkan implement pv_backend; ops.c checks
+ * every precondition once, for both. All data is float32, all matrices are row-major.
  *
- * Sizes, here and in the models: B epochs, N tokens, D width, H heads, d head dimension, C channels,
- * T samples, P time patches, S sequences.
+ * Sizes, here and in the models: B epochs, N tokens, D width, H heads, d head dimension, C
+ * channels, T samples, P time patches, S sequences.
  */
 #ifndef PV_OPS_OPS_H
 #define PV_OPS_OPS_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Raw recordings: little-endian float32 without a header, so that only the byte count can be checked. */
+/* Raw recordings: little-endian float32 without a header, so that only the byte count can be
+ * checked. */
 #include "recording/recording.h"
 
 #include "base/checked.h"

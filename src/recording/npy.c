@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NPY files: a strict parser of the header, a Python dictionary literal of three keys, and what of it
- * a recording may be: '<f4' in C order, [E, C, T] or [C, L]. Source: numpy/lib/format.py.
+ * NPY files: a strict parser of the header, a Python dictionary literal of three keys, and what of
+ * it a recording may be: '<f4' in C order, [E, C, T] or [C, L]. Source: numpy/lib/format.py.
  */
 #include "recording/recording.h"
 
@@ -199,8 +199,8 @@ psgvit_status pv_npy_parse(pv_npy_header *header, const unsigned char *bytes, si
     return PSGVIT_OK;
 }
 
-/* Only what np.save writes for a contiguous float32 array is read: there is one way to get it right,
- * and each other way gets a sentence. */
+/* Only what np.save writes for a contiguous float32 array is read: there is one way to get it
+ * right, and each other way gets a sentence. */
 static psgvit_status check_type(const pv_npy_header *header, const char *name, psgvit_error *err)
 {
     if (!header->descr[0])

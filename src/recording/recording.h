@@ -53,8 +53,8 @@ typedef struct pv_npy_header {
     size_t data; /* offset of the first element, bytes */
 } pv_npy_header;
 
-/* Parses a header from the first `size` bytes of a file, PV_NPY_PREFIX + PV_NPY_MAX_HEADER of them at
- * least if the file has as many. No judgement of dtype or shape. */
+/* Parses a header from the first `size` bytes of a file, PV_NPY_PREFIX + PV_NPY_MAX_HEADER of them
+ * at least if the file has as many. No judgement of dtype or shape. */
 psgvit_status pv_npy_parse(pv_npy_header *header, const unsigned char *bytes, size_t size,
                            const char *name, psgvit_error *err);
 
