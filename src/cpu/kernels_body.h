@@ -32,15 +32,15 @@ PV_INLINE vec exp_reduce(vec x, float scale, vec *z)
 }
 
 /* Minimax on [-ln 2 / 2, ln 2 / 2] (Remez, coefficients rounded to float): 1 + r + r^2 q(r),
- * relative error of the polynomial 3.1e-9. */
+ * relative error of the polynomial 3.1e-9. q goes by halves: the chain of dependent operations is
+ * what bounds the speed. */
 PV_INLINE vec exp_finish(vec r, vec z)
 {
-    vec q = vec_set(1.3814613657e-3f);
-    q = vec_fma(q, r, vec_set(8.36872380773e-3f));
-    q = vec_fma(q, r, vec_set(4.16683882962e-2f));
-    q = vec_fma(q, r, vec_set(1.66665205759e-1f));
-    q = vec_fma(q, r, vec_set(4.99999934449e-1f));
-    const vec e = vec_add(vec_fma(vec_mul(r, r), q, r), vec_set(1.0f));
+    const vec square = vec_mul(r, r);
+    const vec low = vec_fma(vec_set(0.166665206f), r, vec_set(0.499999934f));
+    const vec high = vec_fma(vec_set(0.00836872381f), r, vec_set(0.0416683883f));
+    const vec q = vec_fma(vec_fma(vec_set(0.00138146137f), square, high), square, low);
+    const vec e = vec_add(vec_fma(square, q, r), vec_set(1.0f));
     return vec_mul(vec_mul(e, vec_exponent(z)), vec_set(0x1p-64f));
 }
 
@@ -102,7 +102,7 @@ PV_INLINE void row_sums(const float *x, size_t n, float center, float *sum, floa
     }
     for (; i < n; i += VEC) {
         const size_t left = n - i;
-        const vec d = left < VEC ? vec_keep(vec_sub(vec_load_n(x + i, left), c), left)
+        const vec d = left < VEC ? vec_keep(vec_sub(vec_load_n(x + i, left), c), left, 0.0f)
                                  : vec_sub(vec_load(x + i), c);
         s[0] = vec_add(s[0], d);
         q[0] = vec_fma(d, d, q[0]);
@@ -336,26 +336,48 @@ static packed_head pack_head(const pv_head *h)
     return p;
 }
 
-/* s = e^(scale (s - max s)) over a row of n scores; returns 1 / its sum. What lies between n and
- * the next multiple of VEC is overwritten with zeros. */
-PV_INLINE float softmax_row(float *s, size_t n, float scale)
+/* The VEC of scores from j on; -inf stands where the n scores have ended. */
+PV_INLINE vec scores_at(const float *s, size_t j, size_t n)
 {
-    for (size_t j = n; j % VEC != 0; j++)
-        s[j] = -INFINITY;
-    vec most = vec_set(-INFINITY);
+    const vec v = vec_load(s + j);
+    return n - j < VEC ? vec_keep(v, n - j, -INFINITY) : v;
+}
+
+PV_INLINE float row_top(const float *s, size_t n)
+{
+    vec top = vec_set(-INFINITY);
     for (size_t j = 0; j < n; j += VEC)
-        most = vec_max(most, vec_load(s + j));
-    const vec top = vec_set(vec_highest(most));
+        top = vec_max(top, scores_at(s, j, n));
+    return vec_highest(top);
+}
+
+/* s = e^(scale (s - top)) over a row of n scores, and zeros up to the next multiple of VEC; returns
+ * the sum's reciprocal. */
+PV_INLINE float row_exp(float *s, size_t n, float top, float scale)
+{
+    const vec t = vec_set(top);
     const vec least = vec_set(-128.0f / scale); /* e^-128 is 0 in float, and so is all below */
     vec sum = vec_set(0.0f);
     for (size_t j = 0; j < n; j += VEC) {
         vec z;
-        const vec r = exp_reduce(vec_max(least, vec_sub(vec_load(s + j), top)), scale, &z);
+        const vec d = vec_max(least, vec_sub(scores_at(s, j, n), t));
+        const vec r = exp_reduce(d, scale, &z);
         const vec e = exp_finish(r, z);
         vec_store(s + j, e);
         sum = vec_add(sum, e);
     }
     return 1.0f / vec_sum(sum);
+}
+
+/* The softmax of rows of n scores but for each row's factor, which is given back. Rows by rows in
+ * two passes, so that the maximum of one isn't waited for before the next begins. */
+static void softmax_rows(size_t rows, float *s, size_t stride, size_t n, float scale, float *factor)
+{
+    float top[TILE_ROWS];
+    for (size_t i = 0; i < rows; i++)
+        top[i] = row_top(s + i * stride, n);
+    for (size_t i = 0; i < rows; i++)
+        factor[i] = row_exp(s + i * stride, n, top[i], scale);
 }
 
 /* to[rows, n] = from[rows, n], each row times its own factor. */
@@ -383,8 +405,7 @@ static void attend(const pv_head *h, const packed_head *p, size_t first, size_t 
 
     for (size_t j = 0; j < p->key_pad; j += TILE_COLUMNS)
         gemm_tile(rows, h->dim, q, h->q_stride, p->k + j * h->dim, p->scores + j, p->key_pad, 0);
-    for (size_t i = 0; i < rows; i++)
-        factor[i] = softmax_row(p->scores + i * p->key_pad, h->keys, h->scale);
+    softmax_rows(rows, p->scores, p->key_pad, h->keys, h->scale, factor);
 
     const size_t whole = h->dim / TILE_COLUMNS * TILE_COLUMNS;
     for (size_t j = 0; j < whole; j += TILE_COLUMNS)

@@ -46,9 +46,9 @@ PV_INLINE void vec_store_n(float *p, vec v, size_t n)
     _mm256_maskstore_ps(p, vec_mask(n), v);
 }
 
-PV_INLINE vec vec_keep(vec v, size_t n)
+PV_INLINE vec vec_keep(vec v, size_t n, float rest)
 {
-    return _mm256_and_ps(v, _mm256_castsi256_ps(vec_mask(n)));
+    return _mm256_blendv_ps(_mm256_set1_ps(rest), v, _mm256_castsi256_ps(vec_mask(n)));
 }
 
 PV_INLINE vec vec_add(vec a, vec b)

@@ -45,9 +45,9 @@ PV_INLINE void vec_store_n(float *p, vec v, size_t n)
     _mm512_mask_storeu_ps(p, vec_mask(n), v);
 }
 
-PV_INLINE vec vec_keep(vec v, size_t n)
+PV_INLINE vec vec_keep(vec v, size_t n, float rest)
 {
-    return _mm512_maskz_mov_ps(vec_mask(n), v);
+    return _mm512_mask_blend_ps(vec_mask(n), _mm512_set1_ps(rest), v);
 }
 
 PV_INLINE vec vec_add(vec a, vec b)

@@ -53,10 +53,10 @@ PV_INLINE void vec_store_n(float *p, vec v, size_t n)
         p[2] = v[2];
 }
 
-/* v with zeros from lane n on (n < VEC), whatever was there. */
-PV_INLINE vec vec_keep(vec v, size_t n)
+/* v with `rest` from lane n on (n < VEC), whatever was there. */
+PV_INLINE vec vec_keep(vec v, size_t n, float rest)
 {
-    return (vec){n > 0 ? v[0] : 0.0f, n > 1 ? v[1] : 0.0f, n > 2 ? v[2] : 0.0f, 0.0f};
+    return (vec){n > 0 ? v[0] : rest, n > 1 ? v[1] : rest, n > 2 ? v[2] : rest, rest};
 }
 
 PV_INLINE vec vec_add(vec a, vec b)
