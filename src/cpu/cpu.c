@@ -16,7 +16,7 @@
 
 enum { MAX_THREADS = 1024 };
 
-int cpu_team_size(const cpu_device *device)
+int pv_cpu_team_size(const cpu_device *device)
 {
     if (omp_in_parallel())
         return 1;
@@ -122,7 +122,7 @@ static bool pack_rows(const cpu_device *device, const pv_rows *source, float *pa
     size_t block = (65536 / (source->cols + 1) / unit + 1) * unit; /* about 256 KiB, in L2 */
     size_t blocks = (source->rows + block - 1) / block;
     bool failed = false;
-#pragma omp parallel num_threads(cpu_team_size(device)) reduction(|| : failed)
+#pragma omp parallel num_threads(pv_cpu_team_size(device)) reduction(|| : failed)
     {
         float *rows = pv_alloc(block * source->cols * sizeof(float));
         failed = !rows;
@@ -169,18 +169,18 @@ static const pv_backend cpu_backend = {
     .store_matrix = store_matrix,
     .store_tensor = store_tensor,
     .store_destroy = store_destroy,
-    .plan_begin = cpu_plan_begin,
-    .plan_finish = cpu_plan_finish,
-    .plan_submit = cpu_plan_submit,
-    .plan_destroy = cpu_plan_destroy,
-    .mix_channels = cpu_record_mix_channels,
-    .patchify = cpu_record_patchify,
-    .linear = cpu_record_linear,
-    .assemble = cpu_record_assemble,
-    .layernorm = cpu_record_layernorm,
-    .attention = cpu_record_attention,
-    .select_rows = cpu_record_select_rows,
-    .mean_rows = cpu_record_mean_rows,
+    .plan_begin = pv_cpu_plan_begin,
+    .plan_finish = pv_cpu_plan_finish,
+    .plan_submit = pv_cpu_plan_submit,
+    .plan_destroy = pv_cpu_plan_destroy,
+    .mix_channels = pv_cpu_record_mix_channels,
+    .patchify = pv_cpu_record_patchify,
+    .linear = pv_cpu_record_linear,
+    .assemble = pv_cpu_record_assemble,
+    .layernorm = pv_cpu_record_layernorm,
+    .attention = pv_cpu_record_attention,
+    .select_rows = pv_cpu_record_select_rows,
+    .mean_rows = pv_cpu_record_mean_rows,
 };
 
 static psgvit_status choose_isa(psgvit_isa *isa, psgvit_isa asked, const char *cpu,
@@ -220,9 +220,9 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
         return status;
     }
     d->kernels = pv_kernels_for(isa);
-    d->gemm = cpu_gemm_blas(d->driver, sizeof d->driver);
+    d->gemm = pv_cpu_gemm_blas(d->driver, sizeof d->driver);
     if (!d->gemm) {
-        d->gemm = &cpu_gemm_tiles;
+        d->gemm = &pv_cpu_gemm_tiles;
         snprintf(d->driver, sizeof d->driver, "own kernels");
     }
     d->threads_asked = params->threads;

@@ -72,46 +72,46 @@ struct cpu_gemm {
 };
 
 /* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads. */
-extern const cpu_gemm cpu_gemm_tiles;
+extern const cpu_gemm pv_cpu_gemm_tiles;
 /* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
  * library was built without. `driver` becomes its name and version. */
-const cpu_gemm *cpu_gemm_blas(char *driver, size_t size);
+const cpu_gemm *pv_cpu_gemm_blas(char *driver, size_t size);
 /* Called by each thread of a team before its first product. */
-void cpu_gemm_enter(void);
+void pv_cpu_gemm_enter(void);
 
 /* Applies op's epilogue to rows [m0, m1) x columns [n0, n1) of y, which holds the bare product. */
-void cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1, size_t n0,
-                  size_t n1);
+void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1,
+                     size_t n0, size_t n1);
 
 /* Splits m x n over a team as a grid: this thread's rows and columns, columns in multiples of
  * `unit`, so that what each thread has to read of x and W is least. */
-void cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
-              size_t columns[2]);
+void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
+                 size_t columns[2]);
 
 /* The plan half of the backend (plan.c). */
-psgvit_status cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
-psgvit_status cpu_plan_finish(pv_plan *plan, psgvit_error *err);
-psgvit_status cpu_plan_submit(pv_plan *plan, psgvit_error *err);
-void cpu_plan_destroy(pv_plan *plan);
-psgvit_status cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
+psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err);
+psgvit_status pv_cpu_plan_submit(pv_plan *plan, psgvit_error *err);
+void pv_cpu_plan_destroy(pv_plan *plan);
+psgvit_status pv_cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
+                                         pv_tensor bias, pv_tensor y, psgvit_error *err);
+psgvit_status pv_cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
+                                     pv_tensor y, psgvit_error *err);
+psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
+psgvit_status pv_cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                                     pv_tensor y, psgvit_error *err);
+psgvit_status pv_cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
                                       pv_tensor y, psgvit_error *err);
-psgvit_status cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                  pv_tensor y, psgvit_error *err);
-psgvit_status cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                                pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
-psgvit_status cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                  pv_tensor y, psgvit_error *err);
-psgvit_status cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                   pv_tensor y, psgvit_error *err);
-psgvit_status cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
-                                   const pv_attention_shape *shape, pv_tensor y,
-                                   psgvit_error *err);
-psgvit_status cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                     psgvit_error *err);
-psgvit_status cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                   psgvit_error *err);
+psgvit_status pv_cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                                      const pv_attention_shape *shape, pv_tensor y,
+                                      psgvit_error *err);
+psgvit_status pv_cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                        psgvit_error *err);
+psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                      psgvit_error *err);
 
 /* Threads that a call may use now: one inside a parallel region of the caller. */
-int cpu_team_size(const cpu_device *device);
+int pv_cpu_team_size(const cpu_device *device);
 
 #endif

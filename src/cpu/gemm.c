@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Matrix products of the CPU: what all ways of multiplying share (splitting over the team, the
- * epilogue), and our own way, cpu_gemm_tiles, over panels packed for the micro-kernel.
+ * epilogue), and our own way, pv_cpu_gemm_tiles, over panels packed for the micro-kernel.
  */
 #include "cpu/steps.h"
 
@@ -9,8 +9,8 @@
 
 /* ---- shared ---- */
 
-void cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
-              size_t columns[2])
+void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
+                 size_t columns[2])
 {
     size_t best = 1, least = SIZE_MAX;
     for (size_t parts = 1; parts <= team->count; parts++) { /* of the columns */
@@ -30,8 +30,8 @@ void cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows
     columns[1] = columns[1] * unit < n ? columns[1] * unit : n;
 }
 
-void cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1, size_t n0,
-                  size_t n1)
+void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1,
+                     size_t n0, size_t n1)
 {
     const float *bias = op->bias ? op->bias + n0 : NULL;
     if (op->epilogue != PV_GELU && !bias)
@@ -111,7 +111,7 @@ static void tiles_run(const cpu_args *args, const cpu_team *team)
     const cpu_linear *op = &args->linear;
     const pv_kernels *kernels = team->kernels;
     size_t rows[2], columns[2];
-    cpu_grid(team, op->m, op->n, kernels->nr, rows, columns);
+    pv_cpu_grid(team, op->m, op->n, kernels->nr, rows, columns);
     for (size_t m = rows[0]; m < rows[1]; m += MC) {
         size_t m1 = rows[1] - m < MC ? rows[1] : m + MC;
         for (size_t g = columns[0]; g < columns[1]; g += GROUP * kernels->nr) {
@@ -122,12 +122,12 @@ static void tiles_run(const cpu_args *args, const cpu_team *team)
                 for (size_t n = g; n < g1; n += kernels->nr)
                     tiles_panel(op, kernels, n, m, m1, k, k1);
             }
-            cpu_epilogue(op, kernels, m, m1, g, g1);
+            pv_cpu_epilogue(op, kernels, m, m1, g, g1);
         }
     }
 }
 
-const cpu_gemm cpu_gemm_tiles = {
+const cpu_gemm pv_cpu_gemm_tiles = {
     .name = "tiles",
     .alone = false,
     .packed_floats = tiles_packed_floats,

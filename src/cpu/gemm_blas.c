@@ -49,9 +49,9 @@ static void blas_run(const cpu_args *args, const cpu_team *team)
 {
     const cpu_linear *op = &args->linear;
     size_t rows[2], columns[2];
-    cpu_grid(team, op->m, op->n, 16, rows, columns);
+    pv_cpu_grid(team, op->m, op->n, 16, rows, columns);
     product(op, rows[0], rows[1], columns[0], columns[1]);
-    cpu_epilogue(op, team->kernels, rows[0], rows[1], columns[0], columns[1]);
+    pv_cpu_epilogue(op, team->kernels, rows[0], rows[1], columns[0], columns[1]);
 }
 
 static void blas_run_alone(const cpu_args *args, const cpu_team *team)
@@ -79,7 +79,7 @@ static const cpu_gemm by_itself = {
     .run = blas_run_alone,
 };
 
-const cpu_gemm *cpu_gemm_blas(char *driver, size_t size)
+const cpu_gemm *pv_cpu_gemm_blas(char *driver, size_t size)
 {
     static const char *const kinds[] = {"serial", "pthread", "openmp"};
     int kind = openblas_get_parallel();
@@ -88,21 +88,21 @@ const cpu_gemm *cpu_gemm_blas(char *driver, size_t size)
     return kind == 1 ? &by_itself : &in_team;
 }
 
-void cpu_gemm_enter(void)
+void pv_cpu_gemm_enter(void)
 {
     omp_set_num_threads(1);
 }
 
 #else
 
-const cpu_gemm *cpu_gemm_blas(char *driver, size_t size)
+const cpu_gemm *pv_cpu_gemm_blas(char *driver, size_t size)
 {
     (void)driver;
     (void)size;
     return NULL;
 }
 
-void cpu_gemm_enter(void)
+void pv_cpu_gemm_enter(void)
 {
 }
 

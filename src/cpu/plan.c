@@ -19,7 +19,7 @@ typedef struct cpu_plan {
     float *workspace;        /* [info.threads, workspace_floats] */
 } cpu_plan;
 
-psgvit_status cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
+psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
 {
     cpu_plan *p = calloc(1, sizeof *p);
     if (!p)
@@ -30,7 +30,7 @@ psgvit_status cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_plan_finish(pv_plan *plan, psgvit_error *err)
+psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err)
 {
     cpu_plan *p = (cpu_plan *)plan;
     size_t line = PV_ALIGN / sizeof(float);
@@ -41,7 +41,7 @@ psgvit_status cpu_plan_finish(pv_plan *plan, psgvit_error *err)
                         : pv_fail_memory(err, "a plan's workspace", floats * sizeof(float));
 }
 
-void cpu_plan_destroy(pv_plan *plan)
+void pv_cpu_plan_destroy(pv_plan *plan)
 {
     cpu_plan *p = (cpu_plan *)plan;
     pv_free(p->workspace);
@@ -77,28 +77,28 @@ static cpu_rows resolve(pv_tensor t)
     return (cpu_rows){t.buffer->host + t.offset, t.rows, t.cols, t.stride};
 }
 
-psgvit_status cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
-                                      pv_tensor y, psgvit_error *err)
+psgvit_status pv_cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
+                                         pv_tensor bias, pv_tensor y, psgvit_error *err)
 {
-    cpu_op *op = append(plan, cpu_run_mix, err);
+    cpu_op *op = append(plan, pv_cpu_run_mix, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.mix = (cpu_mix){resolve(x), resolve(weight), resolve(y), resolve(bias).at};
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                  pv_tensor y, psgvit_error *err)
+psgvit_status pv_cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
+                                     pv_tensor y, psgvit_error *err)
 {
-    cpu_op *op = append(plan, cpu_run_patchify, err);
+    cpu_op *op = append(plan, pv_cpu_run_patchify, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.patchify = (cpu_patchify){resolve(x), resolve(y), *shape};
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                                pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
+psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
 {
     const cpu_gemm *gemm = ((cpu_plan *)plan)->device->gemm;
     cpu_rows from = resolve(x), to = resolve(y);
@@ -119,26 +119,26 @@ psgvit_status cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weig
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
     op->alone = gemm->alone;
-    if (gemm->alone && !(op = append(plan, cpu_run_epilogue, err)))
+    if (gemm->alone && !(op = append(plan, pv_cpu_run_epilogue, err)))
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                  pv_tensor y, psgvit_error *err)
+psgvit_status pv_cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                                     pv_tensor y, psgvit_error *err)
 {
-    cpu_op *op = append(plan, cpu_run_assemble, err);
+    cpu_op *op = append(plan, pv_cpu_run_assemble, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.assemble = (cpu_assemble){resolve(x), resolve(table), resolve(y), first};
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                   pv_tensor y, psgvit_error *err)
+psgvit_status pv_cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                                      pv_tensor y, psgvit_error *err)
 {
-    cpu_op *op = append(plan, cpu_run_layernorm, err);
+    cpu_op *op = append(plan, pv_cpu_run_layernorm, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.layernorm = (cpu_layernorm){resolve(x), resolve(y), resolve(weight->gamma).at,
@@ -146,12 +146,12 @@ psgvit_status cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_wei
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
-                                   const pv_attention_shape *shape, pv_tensor y,
-                                   psgvit_error *err)
+psgvit_status pv_cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                                      const pv_attention_shape *shape, pv_tensor y,
+                                      psgvit_error *err)
 {
     cpu_plan *p = (cpu_plan *)plan;
-    cpu_op *op = append(plan, cpu_run_attention, err);
+    cpu_op *op = append(plan, pv_cpu_run_attention, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.attention = (cpu_attention){resolve(q), resolve(k), resolve(v), resolve(y), *shape};
@@ -161,20 +161,20 @@ psgvit_status cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_t
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                     psgvit_error *err)
+psgvit_status pv_cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                        psgvit_error *err)
 {
-    cpu_op *op = append(plan, cpu_run_select, err);
+    cpu_op *op = append(plan, pv_cpu_run_select, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.select = (cpu_select){resolve(x), resolve(y), range};
     return PSGVIT_OK;
 }
 
-psgvit_status cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                   psgvit_error *err)
+psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                      psgvit_error *err)
 {
-    cpu_op *op = append(plan, cpu_run_mean, err);
+    cpu_op *op = append(plan, pv_cpu_run_mean, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.select = (cpu_select){resolve(x), resolve(y), range};
@@ -186,9 +186,9 @@ psgvit_status cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range rang
 /* Ops [first, end) by one team, from fork to join. */
 static void run_in_team(const cpu_plan *p, size_t first, size_t end)
 {
-#pragma omp parallel num_threads(cpu_team_size(p->device))
+#pragma omp parallel num_threads(pv_cpu_team_size(p->device))
     {
-        cpu_gemm_enter();
+        pv_cpu_gemm_enter();
         cpu_team team = {(size_t)omp_get_thread_num(), (size_t)omp_get_num_threads(),
                          p->device->kernels, NULL};
         team.workspace = p->workspace + team.index * p->workspace_floats;
@@ -199,7 +199,7 @@ static void run_in_team(const cpu_plan *p, size_t first, size_t end)
     }
 }
 
-psgvit_status cpu_plan_submit(pv_plan *plan, psgvit_error *err)
+psgvit_status pv_cpu_plan_submit(pv_plan *plan, psgvit_error *err)
 {
     const cpu_plan *p = (const cpu_plan *)plan;
     (void)err;

@@ -10,7 +10,7 @@ static float *row(cpu_rows t, size_t i)
     return t.at + i * t.stride;
 }
 
-void cpu_run_mix(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_mix(const cpu_args *args, const cpu_team *team)
 {
     const cpu_mix *op = &args->mix;
     size_t inputs = op->weight.cols, outputs = op->weight.rows, begin, end;
@@ -34,7 +34,7 @@ static void copy_samples(const float *lead, size_t samples, size_t first, size_t
     memset(to + real, 0, (length - real) * sizeof *to);
 }
 
-void cpu_run_patchify(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_patchify(const cpu_args *args, const cpu_team *team)
 {
     const cpu_patchify *op = &args->patchify;
     const pv_patch_shape *s = &op->shape;
@@ -50,15 +50,15 @@ void cpu_run_patchify(const cpu_args *args, const cpu_team *team)
     }
 }
 
-void cpu_run_epilogue(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_epilogue(const cpu_args *args, const cpu_team *team)
 {
     const cpu_linear *op = &args->linear;
     size_t begin, end;
     cpu_share(team, op->m, &begin, &end);
-    cpu_epilogue(op, team->kernels, begin, end, 0, op->n);
+    pv_cpu_epilogue(op, team->kernels, begin, end, 0, op->n);
 }
 
-void cpu_run_assemble(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_assemble(const cpu_args *args, const cpu_team *team)
 {
     const cpu_assemble *op = &args->assemble;
     size_t tokens = op->table.rows, begin, end;
@@ -75,7 +75,7 @@ void cpu_run_assemble(const cpu_args *args, const cpu_team *team)
     }
 }
 
-void cpu_run_layernorm(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_layernorm(const cpu_args *args, const cpu_team *team)
 {
     const cpu_layernorm *op = &args->layernorm;
     size_t begin, end;
@@ -85,7 +85,7 @@ void cpu_run_layernorm(const cpu_args *args, const cpu_team *team)
                                  row(op->y, i));
 }
 
-void cpu_run_attention(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_attention(const cpu_args *args, const cpu_team *team)
 {
     const cpu_attention *op = &args->attention;
     const pv_attention_shape *s = &op->shape;
@@ -112,7 +112,7 @@ void cpu_run_attention(const cpu_args *args, const cpu_team *team)
     }
 }
 
-void cpu_run_select(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_select(const cpu_args *args, const cpu_team *team)
 {
     const cpu_select *op = &args->select;
     size_t begin, end;
@@ -126,7 +126,7 @@ void cpu_run_select(const cpu_args *args, const cpu_team *team)
 
 /* Sums in double: a mean of 90 tokens is closer to the truth than any one of them, and a float sum
  * would lose that. */
-void cpu_run_mean(const cpu_args *args, const cpu_team *team)
+void pv_cpu_run_mean(const cpu_args *args, const cpu_team *team)
 {
     enum { COLUMNS = 64 };
     const cpu_select *op = &args->select;

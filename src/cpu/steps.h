@@ -58,13 +58,13 @@ typedef struct cpu_op {
     cpu_args as;
 } cpu_op;
 
-void cpu_run_mix(const cpu_args *args, const cpu_team *team);
-void cpu_run_patchify(const cpu_args *args, const cpu_team *team);
-void cpu_run_epilogue(const cpu_args *args, const cpu_team *team);
-void cpu_run_assemble(const cpu_args *args, const cpu_team *team);
-void cpu_run_layernorm(const cpu_args *args, const cpu_team *team);
-void cpu_run_attention(const cpu_args *args, const cpu_team *team);
-void cpu_run_select(const cpu_args *args, const cpu_team *team);
-void cpu_run_mean(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_mix(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_patchify(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_epilogue(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_assemble(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_layernorm(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_attention(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_select(const cpu_args *args, const cpu_team *team);
+void pv_cpu_run_mean(const cpu_args *args, const cpu_team *team);
 
 #endif

@@ -14,7 +14,7 @@
 
 enum { BLOCKS = 12, D = 768, M = 3072 };
 
-static const cpu_gemm *const ways[] = {NULL, &cpu_gemm_tiles};
+static const cpu_gemm *const ways[] = {NULL, &pv_cpu_gemm_tiles};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static double now(void)

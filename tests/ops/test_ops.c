@@ -441,7 +441,7 @@ int main(void)
     for (psgvit_isa isa = PSGVIT_ISA_C; isa <= PSGVIT_ISA_AMX; isa++)
         for (int threads = 1; threads <= 3; threads++)
             if (!run_on_cpu(isa, threads, NULL, &failures) ||
-                !run_on_cpu(isa, threads, &cpu_gemm_tiles, &failures))
+                !run_on_cpu(isa, threads, &pv_cpu_gemm_tiles, &failures))
                 return failures;
     return failures;
 }
