@@ -71,13 +71,14 @@ void psgvit_device_list_close(psgvit_device_list **list)
 
 /* ---- opening ---- */
 
-/* Does the CPU, whose place in the list is 0, answer to this index or part of a name? */
+/* Does the CPU, whose place in the list is 0, answer to this index or part of a name? Digits alone
+ * are an index: "1" must not find an "Epyc 7313". */
 static int is_called(const psgvit_device *cpu, const char *wanted)
 {
     size_t length = strlen(wanted);
     const char *name = cpu->info.name;
-    if (!strcmp(wanted, "0"))
-        return 1;
+    if (length && strspn(wanted, "0123456789") == length)
+        return strspn(wanted, "0") == length;
     for (; length && strlen(name) >= length; name++)
         if (!strncasecmp(name, wanted, length))
             return 1;

@@ -172,10 +172,11 @@ psgvit_status psgvit_weights_open(psgvit_weights **weights, const char *path,
 {
     psgvit_weights_params own;
     psgvit_weights *w = NULL;
+    if (weights)
+        *weights = NULL;
     if (!weights || !path)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open: %s is NULL",
                        weights ? "path" : "weights");
-    *weights = NULL;
     PV_TRY(take_params(&own, params, err));
     PV_TRY(handle_new(&w, path, err));
     psgvit_status status = pv_file_open(&w->file, w->name, own.flags, err);
@@ -189,10 +190,11 @@ psgvit_status psgvit_weights_open_memory(psgvit_weights **weights, const void *d
 {
     psgvit_weights_params own;
     psgvit_weights *w = NULL;
+    if (weights)
+        *weights = NULL;
     if (!weights || !data)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open_memory: %s is NULL",
                        weights ? "data" : "weights");
-    *weights = NULL;
     PV_TRY(take_params(&own, params, err));
     PV_TRY(handle_new(&w, "memory", err));
     pv_file_borrow(&w->file, w->name, data, size);

@@ -71,10 +71,11 @@ static psgvit_status eegpt_list(list *l, const char *text, char **json, psgvit_e
 psgvit_status psgvit_weights_open_variant(psgvit_weights **weights, const char *variant,
                                           const char *config_json, psgvit_error *err)
 {
+    if (weights)
+        *weights = NULL;
     if (!weights || !variant)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open_variant: %s is NULL",
                        weights ? "variant" : "weights");
-    *weights = NULL;
     list l = {0};
     char *json = NULL;
     psgvit_status status;

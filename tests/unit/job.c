@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs of either model for tests. */
+#include "unit/job.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+const char *const job_cases[2] = {"osf_one_head", "eegpt_odd"};
+
+psgvit_device *job_device(int threads, psgvit_isa isa)
+{
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    psgvit_device_params params = {.struct_size = sizeof params,
+                                   .backend = PSGVIT_BACKEND_CPU,
+                                   .threads = threads,
+                                   .isa = isa};
+    if (psgvit_device_open(&device, &params, &err))
+        fail_msg("%s", err.message);
+    return device;
+}
+
+psgvit_isa job_best_isa(void)
+{
+    psgvit_device *device = job_device(1, PSGVIT_ISA_AUTO);
+    psgvit_isa isa = psgvit_device_get_info(device)->isa;
+    psgvit_device_close(&device);
+    return isa;
+}
+
+size_t job_each(const vector_case *c, size_t i)
+{
+    return c->outputs[i].count / c->epochs;
+}
+
+test_job job_make(const vector_case *c, size_t epochs)
+{
+    test_job job = {.epochs = epochs, .samples = c->samples};
+    size_t each = c->channels * c->samples;
+    float *signal = malloc(epochs * each * sizeof *signal);
+    assert_non_null(signal);
+    for (size_t e = 0; e < epochs; e++)
+        memcpy(signal + e * each, c->input + e % c->epochs * each, each * sizeof *signal);
+    job.signal = signal;
+    for (size_t i = 0; i < c->output_count; i++) {
+        job.room[i] = epochs * job_each(c, i);
+        job.out[i] = malloc(job.room[i] * sizeof(float));
+        assert_non_null(job.out[i]);
+    }
+    job_clear(c, &job);
+    return job;
+}
+
+void job_clear(const vector_case *c, test_job *job)
+{
+    for (size_t i = 0; i < c->output_count; i++)
+        for (size_t k = 0; job->out[i] && k < job->room[i]; k++)
+            job->out[i][k] = NAN;
+}
+
+void job_free(test_job *job)
+{
+    free((void *)(uintptr_t)job->signal);
+    for (size_t i = 0; i < VECTOR_OUTPUTS; i++)
+        free(job->out[i]);
+    *job = (test_job){0};
+}
+
+void job_assert_true(const vector_case *c, const test_job *job, size_t i, size_t e)
+{
+    size_t each = job_each(c, i);
+    double max, mean;
+    vector_compare(job->out[i] + e * each, c->outputs[i].truth + e % c->epochs * each, each, &max,
+                   &mean);
+    if (!vector_promise(&c->outputs[i], max, mean))
+        fail_msg("%s: %s of epoch %zu: error is %g at most, %g on average", c->name,
+                 c->outputs[i].name, e, max, mean);
+}
+
+psgvit_status job_encode(const vector_encoder *e, const test_job *job, psgvit_error *err)
+{
+    if (e->eegpt) {
+        eegpt_job own = {.struct_size = sizeof own,
+                         .signal = job->signal,
+                         .epochs = job->epochs,
+                         .samples = job->samples,
+                         .features = job->out[0],
+                         .features_capacity = job->room[0],
+                         .logits = job->out[1],
+                         .logits_capacity = job->room[1],
+                         .batch = job->batch,
+                         .nan = job->nan,
+                         .first_epoch = job->first_epoch,
+                         .progress = job->progress,
+                         .cancel = job->cancel,
+                         .user = job->user};
+        return eegpt_encode(e->eegpt, &own, err);
+    }
+    osf_job own = {.struct_size = sizeof own,
+                   .signal = job->signal,
+                   .epochs = job->epochs,
+                   .samples = job->samples,
+                   .cls = job->out[0],
+                   .cls_capacity = job->room[0],
+                   .patches = job->out[1],
+                   .patches_capacity = job->room[1],
+                   .mean = job->out[2],
+                   .mean_capacity = job->room[2],
+                   .batch = job->batch,
+                   .no_clamp = job->no_clamp,
+                   .nan = job->nan,
+                   .first_epoch = job->first_epoch,
+                   .progress = job->progress,
+                   .cancel = job->cancel,
+                   .user = job->user};
+    return osf_encode(e->osf, &own, err);
+}
+
+void job_run(const vector_encoder *e, const test_job *job)
+{
+    psgvit_error err = {PSGVIT_E_DEVICE, "stale"};
+    if (job_encode(e, job, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(err.code, PSGVIT_OK);
+    assert_string_equal(err.message, "");
+}
+
+void job_assert_says(const psgvit_error *err, psgvit_status code, const char *part)
+{
+    if (err->code != code || !strstr(err->message, part))
+        fail_msg("expected %s with '%s', found %s: %s", psgvit_status_name(code), part,
+                 psgvit_status_name(err->code), err->message);
+}
