@@ -239,10 +239,14 @@ psgvit_status pv_contradiction(const pv_json *json, const char *key, size_t said
                                const psgvit_weights *weights, const char *tensor, psgvit_error *err)
 {
     const psgvit_tensor *t = psgvit_weights_find(weights, tensor);
-    char shape[PV_SHAPE_TEXT] = "";
-    return pv_fail(err, PSGVIT_E_MODEL, "%s: config says %s = %zu, but tensor '%s' %s %s says %zu",
-                   json->file, key, said, tensor, t ? "of shape" : "is missing and its like",
-                   t ? pv_shape_text(shape, t->shape, t->rank) : "", value);
+    char shape[PV_SHAPE_TEXT];
+    if (!t)
+        return pv_fail(err, PSGVIT_E_MODEL,
+                       "%s: config says %s = %zu, but tensor '%s' is missing, and others say %zu",
+                       json->file, key, said, tensor, value);
+    return pv_fail(err, PSGVIT_E_MODEL,
+                   "%s: config says %s = %zu, but tensor '%s' of shape %s says %zu", json->file,
+                   key, said, tensor, pv_shape_text(shape, t->shape, t->rank), value);
 }
 
 psgvit_status pv_confirm(const pv_json *json, const char *key, size_t value,

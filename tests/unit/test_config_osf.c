@@ -293,6 +293,10 @@ static void test_each_key(void **state)
         expect_error(&m, "{\"width\":127}"),
         "memory: config says width = 127, but tensor 'cls_token' of shape [1, 1, 128] "
         "says 128");
+    model_find(&m, "cls_token")->left_out = true;
+    model_expect_text(expect_error(&m, "{\"width\":127}"),
+                      "config says width = 127, but tensor 'cls_token' is missing, and others say");
+    model_find(&m, "cls_token")->left_out = false;
     expect_ok(&m, "{\"encoder_name\":\"osf\",\"width\":128.0,\"depth\":null,\"Depth\":7}", &c);
     expect_ok(&m, "{\"sample_rate\":128,\"window_size_sec\":15,\"lead_wise\":true}", &c);
     model_free(&m);
