@@ -12,15 +12,19 @@ exec </dev/null
 bin=build/release/bin
 demo=build/quickstart
 night_epochs=120 # an hour of the night
-windows=60
+windows=20       # about 80 s of EEG
 
 say() { printf '\n== %s\n' "$*"; }
 show() {
     printf '$ %s\n' "$*" >&2
     "$@"
 }
-# number KEY FILE: the value of a key of a tool's report.
-number() { sed -nE "s/.*\"$1\": *([0-9.eE+-]+).*/\1/p" "$2" | head -n 1; }
+# rate FILE: epochs a second, from a tool's report.
+rate() {
+    local value
+    value=$(sed -nE 's/.*"epochs_per_s": *([0-9.eE+-]+).*/\1/p' "$1" | head -n 1)
+    LC_ALL=C printf '%.1f' "$value"
+}
 
 say "What is needed"
 want_build
@@ -48,9 +52,9 @@ show $bin/eegpt-infer -m $demo/eegpt-synthetic.safetensors -o $demo/eeg.safetens
 say "Done"
 cat <<TEXT
 OSF-base embedded $night_epochs epochs ($((night_epochs / 2)) minutes of 12-channel polysomnography)
-    at $(number epochs_per_s $demo/night.json) epochs a second: $demo/night.safetensors
+    at $(rate $demo/night.json) epochs a second: $demo/night.safetensors
 EEGPT embedded $windows windows of 22 channels
-    at $(number epochs_per_s $demo/eeg.json) windows a second: $demo/eeg.safetensors
+    at $(rate $demo/eeg.json) windows a second: $demo/eeg.safetensors
 What is in such a file: $bin/psgvit-inspect $demo/night.safetensors
 The tools' own reports: $demo/night.json $demo/eeg.json
 
