@@ -294,19 +294,21 @@ static size_t attention_workspace(size_t keys, size_t dim)
 static void pack_keys(const float *k, size_t stride, size_t count, size_t dim, float *panel)
 {
     for (size_t d = 0; d < dim; d += VEC) {
-        const size_t left = dim - d < VEC ? dim - d : VEC;
+        const size_t left = dim - d;
         vec block[VEC];
+        PV_UNROLL
         for (size_t i = 0; i < VEC; i++) {
-            if (i >= count)
-                block[i] = vec_set(0.0f);
-            else if (left < VEC)
-                block[i] = vec_load_n(k + i * stride + d, left);
-            else
-                block[i] = vec_load(k + i * stride + d);
+            const float *row = k + (i < count ? i : 0) * stride + d;
+            block[i] = i >= count   ? vec_set(0.0f)
+                       : left < VEC ? vec_load_n(row, left)
+                                    : vec_load(row);
         }
         vec_transpose(block);
-        for (size_t i = 0; i < left; i++)
-            vec_store(panel + (d + i) * TILE_COLUMNS, block[i]);
+        PV_UNROLL
+        for (size_t i = 0; i < VEC; i++) {
+            if (i < left)
+                vec_store(panel + (d + i) * TILE_COLUMNS, block[i]);
+        }
     }
 }
 
