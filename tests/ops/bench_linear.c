@@ -5,6 +5,8 @@
  *
  *     bench_linear [threads [rows [runs [isa]]]]
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "cpu/cpu.h"
 
 #include <stdio.h>
