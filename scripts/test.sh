@@ -74,18 +74,19 @@ build_clang() {
     cmake --build build/fuzz -j "$jobs" -- --quiet
 }
 
-# fuzz LIBFUZZER_LIMIT: each target, from its seeds; what it finds new stays in build/fuzz/found.
+# fuzz LIBFUZZER_LIMIT: each target, from its seeds; what it finds stays in build/fuzz/found.
 fuzz() {
-    local target name targets=(build/fuzz/tests/fuzz_*)
+    local target name found=build/fuzz/found targets=(build/fuzz/tests/fuzz_*)
     for target in "${targets[@]}"; do
         [ -x "$target" ] || { echo "no fuzz target was built" && return 1; }
-        name=$(basename "$target")
-        mkdir -p "build/fuzz/found/$name"
-        echo "$name:"
+        name=${target##*/fuzz_}
+        mkdir -p "$found/$name"
         ASAN_OPTIONS=allocator_may_return_null=1 "$target" "$1" -rss_limit_mb=4096 -timeout=10 \
-            -artifact_prefix="build/fuzz/found/$name." -print_final_stats=1 -verbosity=0 \
-            "build/fuzz/found/$name" "tests/fuzz/corpus/${name#fuzz_}" 2>&1 |
-            grep -vE 'peak_rss|slowest|new_units|INFO'
+            -verbosity=0 -print_final_stats=1 -artifact_prefix="$found/$name." \
+            "$found/$name" "tests/fuzz/corpus/$name" >"$found/$name.log" 2>&1 ||
+            { cat "$found/$name.log" && return 1; }
+        printf '%s: %s executions, nothing found\n' "$name" \
+            "$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$name.log")"
     done
 }
 
