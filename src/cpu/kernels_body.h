@@ -290,7 +290,8 @@ static size_t attention_workspace(size_t keys, size_t dim)
            TILE_ROWS * TILE_COLUMNS;
 }
 
-/* One VEC of keys, of which `count` exist, to columns of a panel: dim rows, TILE_COLUMNS apart. */
+/* One VEC of keys, of which `count` exist, to columns of a panel: dim rows, TILE_COLUMNS apart. In
+ * place of those that don't stands the first; nobody asks for their scores. */
 static void pack_keys(const float *k, size_t stride, size_t count, size_t dim, float *panel)
 {
     for (size_t d = 0; d < dim; d += VEC) {
@@ -299,9 +300,7 @@ static void pack_keys(const float *k, size_t stride, size_t count, size_t dim, f
         PV_UNROLL
         for (size_t i = 0; i < VEC; i++) {
             const float *row = k + (i < count ? i : 0) * stride + d;
-            block[i] = i >= count   ? vec_set(0.0f)
-                       : left < VEC ? vec_load_n(row, left)
-                                    : vec_load(row);
+            block[i] = left < VEC ? vec_load_n(row, left) : vec_load(row);
         }
         vec_transpose(block);
         PV_UNROLL
