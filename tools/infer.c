@@ -49,6 +49,15 @@ static int open_device(infer_session *s, cli_failure *failure)
                                                          : CLI_DONE;
 }
 
+/* The library knows a config by its text: its file is named here. */
+static int fail_model(const infer_options *o, const psgvit_error *err, cli_failure *failure)
+{
+    if (o->config && strstr(err->message, "config") && !strstr(err->message, o->config))
+        return cli_fail(failure, cli_exit_code(err->code), "%s (config: %s)", err->message,
+                        o->config);
+    return cli_fail_status(failure, err);
+}
+
 static int open_model(infer_session *s, cli_failure *failure)
 {
     int code = model_hash_start(&s->hash, s->options.model, failure);
@@ -57,7 +66,7 @@ static int open_model(infer_session *s, cli_failure *failure)
     double start = infer_now();
     psgvit_error err;
     if (s->kind->open(&s->encoder, s->device, &s->options, &err))
-        return cli_fail_status(failure, &err);
+        return fail_model(&s->options, &err, failure);
     s->timings.load = infer_now() - start;
     model_hash_loaded(s->hash);
     s->kind->describe(s->encoder, &s->facts);
@@ -178,9 +187,9 @@ int infer_main(const infer_kind *kind, int argc, char **argv)
 {
     infer_session session = {.kind = kind};
     int code;
+    cli_set_program(kind->syntax.program);
     interrupt_hold_streams();
     interrupt_watch();
-    cli_set_program(kind->syntax.program);
     if (!infer_options_parse(&session.options, &kind->syntax, argc, argv, &code))
         return code;
     if (session.options.list_devices)

@@ -9,11 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { GRACE = 1 }; /* seconds */
 
 static volatile sig_atomic_t first_signal;
+static char farewell[64]; /* made beforehand, since a handler can't */
 
 int interrupt_code(void)
 {
@@ -29,12 +32,16 @@ static void on_signal(int number)
         return;
     }
     staged_file_unlink_now();
+    ssize_t said = write(STDERR_FILENO, farewell, strlen(farewell));
+    (void)said;
     _exit(first_signal == SIGTERM ? CLI_TERMINATED : CLI_INTERRUPTED);
 }
 
 void interrupt_watch(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGALRM};
+    snprintf(farewell, sizeof farewell, "%s%s: error: interrupted\n",
+             isatty(STDERR_FILENO) ? "\r\033[K" : "", cli_program()); /* over a progress bar */
     struct sigaction action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
     sigset_t heard;
