@@ -45,8 +45,8 @@ typedef struct pv_kernels {
 
     /* The matrix product's micro-kernel: c[rows, nr] = a[rows, k] * b, plus what c holds if
      * accumulate is set (if not, c is not read). a's rows are a_stride apart; b is a packed panel
-     * [k, nr], aligned to 64 bytes; 1 <= rows <= mr. A row's result does not depend on the others
-     * nor on `rows`. */
+     * [k, nr], aligned to 64 bytes or to one of its rows; 1 <= rows <= mr. A row's result does not
+     * depend on the others nor on `rows`, so rows are best cut into tiles of nearly one size. */
     size_t mr, nr;
     void (*gemm_tile)(size_t rows, size_t k, const float *a, size_t a_stride, const float *b,
                       float *c, size_t c_stride, int accumulate);
