@@ -68,9 +68,9 @@ PV_INLINE vec gelu_tail(vec a)
 }
 
 /* GELU, x Phi(x). For |x| < 3/4 it is x/2 + x^2 p(x^2), p minimax (Remez): 2.4e-9; beyond,
- * max(x, 0) - |x| Phi(-|x|), which cancels nowhere. As in PyTorch -inf gives NaN. Measured against
- * double over the floats: at most 1.43 units of the last place for x > -1/2 and 3.7 below, on
- * average 0.25 and 0.5 to 0.7; for |x| < 2 at most 1e-7. */
+ * max(x, 0) - |x| Phi(-|x|), which cancels nowhere. As in PyTorch -inf gives NaN. Measured in
+ * AVX2 against double at every float of 0.01 <= |x| <= 20: at most 1.42 units of the last place for
+ * x > -1/2 and 3.74 below, on average 0.25 and 0.5 to 0.7; for |x| < 2 at most 1e-7. */
 PV_INLINE vec gelu_of(vec x)
 {
     const vec a = vec_abs(x), half = vec_set(0.5f);
