@@ -33,8 +33,8 @@ int cli_error(int code, const char *format, ...) __attribute__((format(printf, 2
 /* "osf-infer: ..." on standard error. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How much is said: -1 errors only (-q), 0 warnings too, 1 info (-v), 2 debug (-vv). A psgvit_log_fn
- * whose user pointer is an int * of that verbosity. */
+/* How much is said: -1 errors only (-q), 0 warnings too, 1 info (-v), 2 debug (-vv). A
+ * psgvit_log_fn whose user pointer is an int * of that verbosity. */
 void cli_log(void *verbosity, psgvit_log_level level, const char *line);
 
 /* A failure that is on its way up: what will be said once, and the exit code. */

@@ -99,8 +99,7 @@ static const char *const help[] = {
     "\n",
     "  -m MODEL               the weights, a regular file\n"
     "  -c config.json         the model's config, in braindecode's form (default: that of the\n"
-    "                         metadata in MODEL)\n"
-    INFER_HELP_OUT,
+    "                         metadata in MODEL)\n" INFER_HELP_OUT,
     "      --outputs LIST     of features [B,P,4,D] and logits [B,n]; default: logits if the\n"
     "                         model has a probe, else features; .npy holds one, .csv logits\n"
     "      --input-format F   raw, npy or edf (not read yet), whatever name and content say\n"
@@ -108,8 +107,7 @@ static const char *const help[] = {
     "      --samples T        samples of a window (default: the model's); logits need as many\n"
     "                         patches as the probe was made for\n"
     "      --layout LAYOUT    epochs (default), or channels: raw data is one recording [C,L],\n"
-    "                         cut into windows; a last, partial window is dropped\n"
-    INFER_HELP_NAN,
+    "                         cut into windows; a last, partial window is dropped\n" INFER_HELP_NAN,
     INFER_HELP_DEVICE,
     INFER_HELP_TALK,
     INFER_HELP_CODES,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of looking is command line, device, model, input. A fault of one of the first three ends
- * the run with its own exit code; of several inputs each may fail by itself.
+ * The order of looking is command line, device, model, input. A fault of one of the first three
+ * ends the run with its own exit code; of several inputs each may fail by itself.
  */
 #define _GNU_SOURCE 1
 #include "infer.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What osf-infer and eegpt-infer share: open device and model, stream each input through the encoder
- * into its output, report. A tool is one infer_kind: the few calls in which its model differs.
+ * What osf-infer and eegpt-infer share: open device and model, stream each input through the
+ * encoder into its output, report. A tool is one infer_kind: the few calls in which its model
+ * differs.
  */
 #ifndef TOOLS_INFER_H
 #define TOOLS_INFER_H
@@ -15,16 +16,16 @@
 typedef struct infer_facts {
     const char *variant;
     size_t channels;
-    size_t samples;                     /* T, if nobody says another; 0: unknown */
-    bool has[WRITER_TENSORS];           /* the outputs that it can give */
-    size_t usual;                       /* the output that is written if none is named */
+    size_t samples;           /* T, if nobody says another; 0: unknown */
+    bool has[WRITER_TENSORS]; /* the outputs that it can give */
+    size_t usual;             /* the output that is written if none is named */
 } infer_facts;
 
 /* Epochs of one input, as osf_job and eegpt_job have them. */
 typedef struct infer_job {
     const float *signal;
     size_t epochs, samples;
-    float *outputs[WRITER_TENSORS];     /* NULL: not wanted */
+    float *outputs[WRITER_TENSORS]; /* NULL: not wanted */
     size_t capacities[WRITER_TENSORS];
     size_t batch, first_epoch;
     psgvit_nan_policy nan;
@@ -56,7 +57,7 @@ typedef struct infer_result {
     double seconds;
     writer_tensor tensors[WRITER_TENSORS];
     size_t tensor_count;
-    char *error;                        /* NULL: none */
+    char *error; /* NULL: none */
 } infer_result;
 
 /* Milliseconds. */
@@ -74,9 +75,9 @@ typedef struct infer_session {
     infer_facts facts;
     bool wanted[WRITER_TENSORS];
     model_hash *hash;
-    char sha256[MODEL_HASH_TEXT];       /* "": not known yet */
+    char sha256[MODEL_HASH_TEXT]; /* "": not known yet */
     infer_timings timings;
-    infer_result *results;              /* [input_count] */
+    infer_result *results; /* [input_count] */
 } infer_session;
 
 /* The whole of main. */

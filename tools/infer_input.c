@@ -34,7 +34,7 @@ typedef struct passage {
     size_t outputs[WRITER_TENSORS]; /* which output each tensor of the content is */
     size_t rows[WRITER_TENSORS];    /* numbers of one epoch of it */
     float *values[WRITER_TENSORS];
-    char *inputs;                   /* metadata */
+    char *inputs; /* metadata */
     writer *writer;
 } passage;
 
@@ -63,8 +63,8 @@ static int check_geometry(passage *p, cli_failure *failure)
         return fail_input(p, failure, reason.message);
     if (p->epochs == 0)
         return cli_fail(failure, CLI_INPUT,
-                        "%s: expected at least one epoch of %zu samples, found %zu samples", p->name,
-                        p->samples, info->length);
+                        "%s: expected at least one epoch of %zu samples, found %zu samples",
+                        p->name, p->samples, info->length);
     if (info->dropped)
         infer_warn(s,
                    "%s: the last %zu samples of each channel are less than an epoch of %zu and "
@@ -99,7 +99,7 @@ static int no_memory(const passage *p, cli_failure *failure, size_t bytes)
                     p->name, p->part, bytes);
 }
 
-/* Sets content and rows. Returns the bytes of one epoch, signal and outputs, or 0 if they overflow. */
+/* Sets content and rows. Returns the bytes of one epoch with its outputs, 0 if they overflow. */
 static size_t measure(passage *p)
 {
     const infer_session *s = p->session;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Options by getopt_long, but without its abbreviations: a script must not come to depend on one. */
+/* Options by getopt_long, but without its abbreviations: no script must come to depend on one. */
 #define _GNU_SOURCE 1
 #include "infer_options.h"
 
@@ -193,7 +193,8 @@ static bool refuse_option(const infer_syntax *syntax, int found, char **argv)
 {
     if (optopt > 0 && optopt <= UCHAR_MAX) { /* a short one */
         char name[2] = {(char)optopt, '\0'};
-        return usage(syntax, found == ':' ? "there is no value behind -" : "unknown option -", name);
+        return usage(syntax, found == ':' ? "there is no value behind -" : "unknown option -",
+                     name);
     }
     if (found == ':')
         return usage(syntax, "there is no value behind ", argv[optind - 1]);
@@ -306,7 +307,8 @@ static bool check(infer_options *o, const infer_syntax *syntax)
             return usage(syntax, "an INPUT is empty", "");
     o->folder = strcmp(o->out, "-") != 0 && is_folder(o->out);
     if (!o->folder && o->input_count > 1)
-        return usage(syntax, "several INPUTs need OUT to be a folder (end it in /), found ", o->out);
+        return usage(syntax, "several INPUTs need OUT to be a folder (end it in /), found ",
+                     o->out);
     if (!o->folder && !find_format(o, syntax))
         return false;
     return check_outputs(o, syntax);

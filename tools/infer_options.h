@@ -31,18 +31,18 @@ typedef struct infer_options {
     infer_layout layout;
     size_t samples, channels; /* 0: not given */
     bool wanted[WRITER_TENSORS];
-    bool outputs_given;       /* else `wanted` is all false */
+    bool outputs_given; /* else `wanted` is all false */
     psgvit_backend backend;
     const char *device;
     psgvit_isa isa;
     psgvit_precision precision;
-    size_t threads, batch;    /* 0: not given */
+    size_t threads, batch; /* 0: not given */
     psgvit_nan_policy nan;
     bool no_clamp, no_mmap, json, list_devices;
     progress_mode progress;
     writer_format format;
     bool format_given;
-    bool folder;              /* OUT is one */
+    bool folder; /* OUT is one */
     int verbosity;
     char **inputs;
     size_t input_count;

@@ -37,7 +37,10 @@ static void put_input(const infer_session *s, size_t index)
     fputs(index ? ",\n    {\"input\": " : "\n    {\"input\": ", stdout);
     json_put_string(stdout, s->options.inputs[index]);
     printf(", \"status\": \"%s\", \"exit_code\": %d",
-           !result->started ? "not started" : result->code ? "failed" : "done", result->code);
+           !result->started ? "not started"
+           : result->code   ? "failed"
+                            : "done",
+           result->code);
     printf(", \"epochs\": %zu, \"samples\": %zu, \"dropped_samples\": %zu, \"seconds\": %.6f",
            result->epochs, result->samples, result->dropped, result->seconds);
     put_shapes(result);
@@ -73,8 +76,8 @@ static void put_model(const infer_session *s)
 
 static void put_timings(const infer_timings *t, size_t epochs)
 {
-    printf(",\n  \"timings\": {\"load_ms\": %.3f, \"read_ms\": %.3f, \"compute_ms\": %.3f, ", t->load,
-           t->read, t->compute);
+    printf(",\n  \"timings\": {\"load_ms\": %.3f, \"read_ms\": %.3f, \"compute_ms\": %.3f, ",
+           t->load, t->read, t->compute);
     printf("\"write_ms\": %.3f, \"total_ms\": %.3f}", t->write, t->total);
     printf(",\n  \"epochs\": %zu,\n  \"epochs_per_s\": ", epochs);
     json_put_double(stdout, t->compute > 0 ? (double)epochs / t->compute * 1e3 : 0);

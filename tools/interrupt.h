@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 /* From here on both set a flag. If the process has not ended a second later, because it waits for a
- * pipe or computes a long batch, or if another signal comes, it ends at once; an output that is being
- * written is gone in either case. A failed write is an error code, not SIGPIPE or SIGXFSZ. */
+ * pipe or computes a long batch, or if another signal comes, it ends at once; an output that is
+ * being written is gone in either case. A failed write is an error code, not SIGPIPE or SIGXFSZ. */
 void interrupt_watch(void);
 /* CLI_INTERRUPTED or CLI_TERMINATED once a signal has come, else 0. */
 int interrupt_code(void);

@@ -19,9 +19,9 @@ enum { PIECE = 1 << 20, SHA256_BYTES = 32 };
 struct model_hash {
     int fd;
     char *path;
-    struct stat before;  /* as it was when it was opened */
+    struct stat before; /* as it was when it was opened */
     pthread_t thread;
-    bool running;        /* there is a thread to join */
+    bool running; /* there is a thread to join */
     atomic_bool stop;
     bool replaced;       /* the path names another file, or one that has changed */
     const char *problem; /* why there is no hash, or NULL */
@@ -82,10 +82,11 @@ int model_hash_start(model_hash **made, const char *path, cli_failure *failure)
         code = cli_fail(failure, CLI_MODEL, "%s: the model can't be opened: %s", path,
                         strerror(errno));
     else if (!S_ISREG(hash->before.st_mode))
-        code = cli_fail(failure, CLI_MODEL, "%s: the model must be a regular file, found a %s", path,
-                        S_ISDIR(hash->before.st_mode)    ? "folder"
-                        : S_ISFIFO(hash->before.st_mode) ? "pipe"
-                                                         : "device or socket");
+        code =
+            cli_fail(failure, CLI_MODEL, "%s: the model must be a regular file, found a %s", path,
+                     S_ISDIR(hash->before.st_mode)    ? "folder"
+                     : S_ISFIFO(hash->before.st_mode) ? "pipe"
+                                                      : "device or socket");
     if (code) {
         model_hash_close(&hash);
         return code;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * SHA-256 of the model file, read through a descriptor of its own on a thread of its own, while the
- * encoder is opened. If the file changes meanwhile, the hash is unknown rather than of something that
- * was never loaded.
+ * encoder is opened. If the file changes meanwhile, the hash is unknown rather than of something
+ * that was never loaded.
  */
 #ifndef TOOLS_MODEL_HASH_H
 #define TOOLS_MODEL_HASH_H

@@ -96,15 +96,13 @@ static const char *const help[] = {
     "snoring, EOG E1-A2, EOG E2-A1, EEG C3-A2, EEG C4-A1; a missing one is zeros.\n"
     "\n",
     "  -m MODEL               the weights, a regular file\n"
-    "  -c config.json         a config that must agree with the weights\n"
-    INFER_HELP_OUT,
+    "  -c config.json         a config that must agree with the weights\n" INFER_HELP_OUT,
     "      --outputs LIST     of cls [E,D] (default), patches [E,N,D], mean [E,D]; .npy holds\n"
     "                         one, .csv holds cls or mean\n"
     "      --input-format F   raw, npy or edf (not read yet), whatever name and content say\n"
     "      --samples T        samples of an epoch (default: the model's, 1920): a multiple of 64\n"
     "      --layout LAYOUT    epochs (default), or channels: raw data is one recording [12,L],\n"
-    "                         cut into epochs; a last, partial epoch is dropped\n"
-    INFER_HELP_NAN
+    "                         cut into epochs; a last, partial epoch is dropped\n" INFER_HELP_NAN
     "      --no-clamp         don't clamp samples to [-6, 6]\n",
     INFER_HELP_DEVICE,
     INFER_HELP_TALK,

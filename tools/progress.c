@@ -34,8 +34,7 @@ static void wipe(void)
     now.on_screen = false;
 }
 
-void progress_begin(progress_mode mode, const char *name, size_t index, size_t count,
-                    size_t epochs)
+void progress_begin(progress_mode mode, const char *name, size_t index, size_t count, size_t epochs)
 {
     now.mode = mode == PROGRESS_AUTO && !isatty(STDERR_FILENO) ? PROGRESS_NEVER : mode;
     now.name = name;
@@ -58,7 +57,8 @@ static void draw_bar(size_t done, double rate, double left)
     if (now.count > 1)
         snprintf(place, sizeof place, "%zu/%zu ", now.index + 1, now.count);
     char line[256];
-    int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
+    int width =
+        ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
     long rest = (long)left;
     snprintf(line, sizeof line, "%s[%s] %zu/%zu epochs, %.3g/s, %ld:%02ld left", place, bar, done,
              now.total, rate, rest / 60, rest % 60);

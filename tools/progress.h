@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 typedef enum progress_mode {
-    PROGRESS_AUTO,  /* a bar, on a terminal, for what takes longer than a second */
+    PROGRESS_AUTO, /* a bar, on a terminal, for what takes longer than a second */
     PROGRESS_NEVER,
-    PROGRESS_JSON,  /* {"input": ..., "done": ..., "total": ..., "epochs_per_s", "seconds_left"} */
+    PROGRESS_JSON, /* {"input": ..., "done": ..., "total": ..., "epochs_per_s", "seconds_left"} */
 } progress_mode;
 
 /* One input at a time. `index` of `count` inputs, from 0; the name must live until progress_end. */

@@ -102,7 +102,7 @@ static int make_file(staged_file *file)
     return with_name(file, create_temporary);
 }
 
-/* Splits the target into folder and leaf. What stands there may only be a file of ours to replace. */
+/* Splits the target into folder and leaf. What stands there may only be a file, to be replaced. */
 static int find_target(staged_file *file, const char *path)
 {
     struct stat st;
@@ -275,7 +275,8 @@ int staged_file_commit(staged_file *file, cli_failure *failure)
     int error = give_name(file);
     if (error)
         return fail(file, failure, "can't be given its name", error);
-    fsync(file->folder); /* the name lives there; not every file system can, then the data is safe */
+    fsync(
+        file->folder); /* the name lives there; not every file system can, then the data is safe */
     staged_file_abort(file);
     return CLI_DONE;
 }

@@ -19,7 +19,7 @@ typedef struct staged_file {
     const char *leaf;   /* its last part */
 } staged_file;
 
-/* Could the target be made? Nothing is left behind. For what has to be known before hours of work. */
+/* Could the target be made? Makes nothing. For what has to be known before hours of work. */
 int staged_file_check(const char *path, cli_failure *failure);
 /* `size` bytes are reserved on the disk, so that a full one is known at once; 0: unknown. This and
  * the next return 0, or CLI_OUTPUT or CLI_MEMORY with the failure filled in. */
@@ -31,7 +31,8 @@ int staged_file_commit(staged_file *file, cli_failure *failure);
 /* Closes it and leaves nothing; harmless after commit or a failure. */
 void staged_file_abort(staged_file *file);
 
-/* For a signal handler that is about to end the process: removes the temporary name, if there is one. */
+/* For a signal handler that is about to end the process: removes the temporary name, if there is
+ * one. */
 void staged_file_unlink_now(void);
 
 #endif

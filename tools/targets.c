@@ -17,8 +17,8 @@ static int no_memory(cli_failure *failure)
     return cli_fail(failure, CLI_MEMORY, "out of memory: the names of the outputs");
 }
 
-/* "<folder>/<name of the input with its suffix replaced>"; standard input is "stdin". NULL if there is
- * no memory. */
+/* "<folder>/<name of the input with its suffix replaced>"; standard input is "stdin". NULL if there
+ * is no memory. */
 static char *name_in_folder(const char *folder, const char *input, const char *suffix)
 {
     size_t length = strlen(input);
@@ -79,8 +79,8 @@ static int check_source(const char *target, const char *source, cli_failure *fai
         return CLI_DONE;
     if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
         return CLI_DONE;
-    return cli_fail(failure, CLI_USAGE, "%s would be written over %s, from which it is made", target,
-                    source);
+    return cli_fail(failure, CLI_USAGE, "%s would be written over %s, from which it is made",
+                    target, source);
 }
 
 int targets_plan(targets *t, const infer_options *options, cli_failure *failure)

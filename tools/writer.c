@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file is a head, whose size is fixed when the file is opened and which is written last, since the
- * SHA-256 in it is known last; then the epochs; then, in JSON, a tail.
+ * A file is a head, whose size is fixed when the file is opened and which is written last, since
+ * the SHA-256 in it is known last; then the epochs; then, in JSON, a tail.
  */
 #define _GNU_SOURCE 1
 #include "writer.h"
@@ -22,10 +22,10 @@ struct writer {
     staged_file file;
     writer_format format;
     writer_content content;
-    size_t row[WRITER_TENSORS];      /* numbers of one epoch */
-    uint64_t data[WRITER_TENSORS];   /* where the tensor begins, bytes from the head's end */
-    uint64_t head;                   /* bytes of the head */
-    uint64_t end;                    /* where text goes on, from the head's end */
+    size_t row[WRITER_TENSORS];    /* numbers of one epoch */
+    uint64_t data[WRITER_TENSORS]; /* where the tensor begins, bytes from the head's end */
+    uint64_t head;                 /* bytes of the head */
+    uint64_t end;                  /* where text goes on, from the head's end */
     char text[TEXT];
     size_t text_used;
 };
@@ -132,7 +132,8 @@ static int write_head(writer *w, const char *late, cli_failure *failure)
     unsigned char *head = text && prefix + size <= w->head ? malloc(w->head) : NULL;
     if (!head) {
         free(text);
-        return cli_fail(failure, CLI_MEMORY, "out of memory: the head of the output needs %llu bytes",
+        return cli_fail(failure, CLI_MEMORY,
+                        "out of memory: the head of the output needs %llu bytes",
                         (unsigned long long)w->head);
     }
     memset(head, ' ', w->head);
@@ -214,8 +215,7 @@ static int put_json_epoch(writer *w, size_t epoch, const float *const *rows, cli
         code = make_room(w, failure);
         if (code)
             return code;
-        w->text_used +=
-            (size_t)snprintf(w->text + w->text_used, 64, ", \"%.32s\": ", t->name);
+        w->text_used += (size_t)snprintf(w->text + w->text_used, 64, ", \"%.32s\": ", t->name);
         const float *at = rows[i];
         code = add_nested(w, t->shape + 1, t->rank - 1, &at, failure);
     }
@@ -273,7 +273,8 @@ int writer_open(writer **made, const char *path, writer_format format,
     *made = NULL;
     writer *w = calloc(1, sizeof *w);
     if (!w)
-        return cli_fail(failure, CLI_MEMORY, "out of memory: the writer needs %zu bytes", sizeof *w);
+        return cli_fail(failure, CLI_MEMORY, "out of memory: the writer needs %zu bytes",
+                        sizeof *w);
     w->file.fd = w->file.folder = -1;
     w->format = format;
     w->content = *content;
@@ -288,8 +289,9 @@ int writer_open(writer **made, const char *path, writer_format format,
              w->head > 100000000)
         code = cli_fail(failure, CLI_OUTPUT, "%s: the output is too large for a file", path);
     else
-        code = staged_file_open(
-            &w->file, path, format == WRITER_SAFETENSORS || format == WRITER_NPY ? all : 0, failure);
+        code = staged_file_open(&w->file, path,
+                                format == WRITER_SAFETENSORS || format == WRITER_NPY ? all : 0,
+                                failure);
     free(text);
     if (code)
         writer_abort(&w);

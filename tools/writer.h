@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes embeddings, epochs in the order of the recording, as safetensors, NPY, CSV or JSON. The file
- * appears whole or not at all (staged_file.h); memory does not grow with the number of epochs.
+ * Writes embeddings, epochs in the order of the recording, as safetensors, NPY, CSV or JSON. The
+ * file appears whole or not at all (staged_file.h); memory does not grow with the number of epochs.
  */
 #ifndef TOOLS_WRITER_H
 #define TOOLS_WRITER_H
@@ -42,9 +42,9 @@ typedef struct writer_content {
 
 typedef struct writer writer;
 
-/* `path` "-" is standard output. Room for all is reserved where the size is known beforehand. This and
- * the next two return 0, or CLI_OUTPUT or CLI_MEMORY with the failure filled in; after one, only
- * writer_abort is left to do. */
+/* `path` "-" is standard output. Room for all is reserved where the size is known beforehand. This
+ * and the next two return 0, or CLI_OUTPUT or CLI_MEMORY with the failure filled in; after one,
+ * only writer_abort is left to do. */
 int writer_open(writer **made, const char *path, writer_format format,
                 const writer_content *content, cli_failure *failure);
 /* Epochs [first, first + rows) of every tensor; `first` is where the last call ended. */

@@ -46,20 +46,20 @@ typedef enum psgvit_layout {
 typedef struct psgvit_recording_params {
     size_t struct_size;
     psgvit_format format;
-    psgvit_layout layout; /* of raw data; an NPY file's shape says it: 3-D epochs, 2-D channels */
-    size_t channels;      /* C that is expected; 0: as the file says (NPY), to look at it only */
-    size_t samples;       /* T of an epoch; 0: as the file says (3-D NPY), else default_samples */
+    psgvit_layout layout;   /* of raw data; an NPY file's shape says it: 3-D epochs, 2-D channels */
+    size_t channels;        /* C that is expected; 0: as the file says (NPY), to look at it only */
+    size_t samples;         /* T of an epoch; 0: as the file says (3-D NPY), else default_samples */
     size_t default_samples; /* T where the file does not say it; 0: unknown, to look at it only */
 } psgvit_recording_params;
 
 typedef struct psgvit_recording_info {
     psgvit_format format;
     psgvit_layout layout;
-    size_t channels;  /* C; 0 if unknown */
-    size_t samples;   /* T of an epoch; 0 if unknown */
-    size_t epochs;    /* E */
-    size_t length;    /* samples of each channel in all: L, or E * T; of all, if C is unknown */
-    size_t dropped;   /* samples of a last, partial epoch that is left out; only in [C, L] */
+    size_t channels; /* C; 0 if unknown */
+    size_t samples;  /* T of an epoch; 0 if unknown */
+    size_t epochs;   /* E */
+    size_t length;   /* samples of each channel in all: L, or E * T; of all, if C is unknown */
+    size_t dropped;  /* samples of a last, partial epoch that is left out; only in [C, L] */
 } psgvit_recording_info;
 
 /* An open recording that yields its epochs in order. Thread-safety: one thread at a time. */
@@ -71,14 +71,13 @@ PSGVIT_API psgvit_status psgvit_recording_open(psgvit_recording **recording, con
                                                const psgvit_recording_params *params,
                                                psgvit_error *err);
 /* Belongs to the recording. */
-PSGVIT_API const psgvit_recording_info *
-psgvit_recording_get_info(const psgvit_recording *recording);
+PSGVIT_API const psgvit_recording_info *psgvit_recording_get_info(
+    const psgvit_recording *recording);
 /* Reads the next epochs, at most `capacity`, into `signal` [epochs, C, T]; sets *epochs, 0 at the
  * end. A file that has become shorter meanwhile is PSGVIT_E_INPUT; a recording whose C or T is
  * unknown is PSGVIT_E_ARGUMENT. */
 PSGVIT_API psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal,
-                                               size_t capacity, size_t *epochs,
-                                               psgvit_error *err);
+                                               size_t capacity, size_t *epochs, psgvit_error *err);
 /* Frees the handle and sets it to NULL. NULL is allowed. */
 PSGVIT_API void psgvit_recording_close(psgvit_recording **recording);
 

@@ -44,8 +44,8 @@ psgvit_status pv_bin_describe(psgvit_recording *recording, const psgvit_recordin
     info->layout = params->layout;
     info->channels = params->channels;
     info->samples = samples;
-    pv_recording_cut(info, (size_t)(size / sizeof(float)) /
-                               (params->channels ? params->channels : 1));
+    pv_recording_cut(info,
+                     (size_t)(size / sizeof(float)) / (params->channels ? params->channels : 1));
     recording->data = 0;
     return PSGVIT_OK;
 }

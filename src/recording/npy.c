@@ -185,12 +185,11 @@ psgvit_status pv_npy_parse(pv_npy_header *header, const unsigned char *bytes, si
     if (prefix == PV_NPY_PREFIX)
         length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
     if (length > PV_NPY_MAX_HEADER)
-        return pv_fail(err, PSGVIT_E_INPUT,
-                       "%s: the NPY header has %zu bytes, expected at most %d", name, length,
-                       PV_NPY_MAX_HEADER);
+        return pv_fail(err, PSGVIT_E_INPUT, "%s: the NPY header has %zu bytes, expected at most %d",
+                       name, length, PV_NPY_MAX_HEADER);
     if (length > size - prefix)
-        return pv_fail(err, PSGVIT_E_INPUT,
-                       "%s: the file ends inside its NPY header of %zu bytes", name, length);
+        return pv_fail(err, PSGVIT_E_INPUT, "%s: the file ends inside its NPY header of %zu bytes",
+                       name, length);
     header->data = prefix + length;
     cursor c = {bytes + prefix, bytes + prefix, bytes + header->data, ""};
     if (!take_dictionary(&c, header))

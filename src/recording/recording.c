@@ -32,8 +32,8 @@ psgvit_status pv_source_read(const pv_source *source, uint64_t offset, void *mem
     }
     for (size_t done = 0; done < bytes;) {
         size_t part = bytes - done < MOST_AT_ONCE ? bytes - done : MOST_AT_ONCE;
-        ssize_t n = pread(source->fd, (char *)memory + done, part,
-                          (off_t)(source->base + offset + done));
+        ssize_t n =
+            pread(source->fd, (char *)memory + done, part, (off_t)(source->base + offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -165,10 +165,9 @@ static psgvit_status detect(const pv_source *source, psgvit_format *format, psgv
     unsigned char head[8] = {0};
     size_t size = source->size < sizeof head ? (size_t)source->size : sizeof head;
     PV_TRY(pv_source_read(source, 0, head, size, err));
-    bool edf = size == 8 && (!memcmp(head, "0       ", 8) || !memcmp(head, "\xff" "BIOSEMI", 8));
-    *format = edf                                             ? PSGVIT_FORMAT_EDF
-              : size >= 6 && !memcmp(head, "\x93NUMPY", 6) ? PSGVIT_FORMAT_NPY
-                                                              : PSGVIT_FORMAT_RAW;
+    bool edf = size == 8 && (!memcmp(head, "0       ", 8) || !memcmp(head, "\377BIOSEMI", 8));
+    bool npy = size >= 6 && !memcmp(head, "\x93NUMPY", 6);
+    *format = edf ? PSGVIT_FORMAT_EDF : npy ? PSGVIT_FORMAT_NPY : PSGVIT_FORMAT_RAW;
     if (ends_in(source->name, ".npy") && *format != PSGVIT_FORMAT_NPY)
         return pv_fail(err, PSGVIT_E_INPUT,
                        "%s: expected an NPY file by its name, found no \\x93NUMPY at its start",

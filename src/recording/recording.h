@@ -21,8 +21,8 @@ typedef struct pv_source {
 struct psgvit_recording {
     pv_source source;
     psgvit_recording_info info;
-    uint64_t data;  /* offset of the first sample, bytes */
-    size_t next;    /* epoch that is read next */
+    uint64_t data; /* offset of the first sample, bytes */
+    size_t next;   /* epoch that is read next */
 };
 
 /* Exactly `bytes` bytes at `offset`; PSGVIT_E_INPUT if the file has become shorter. */

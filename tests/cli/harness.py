@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of osf-infer and eegpt-infer share: a folder of models and signals, and a way to run
-a tool that fails if the tool crashes, hangs, or says nothing about its failure.
+"""What the tests of osf-infer and eegpt-infer share: a folder of models and signals, and a way to
+run a tool that fails if the tool crashes, hangs, or says nothing about its failure.
 
 A test is run as: python3 test_x.py <folder of the tools>
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""INPUT: raw, NPY, pipes, layouts; what is wrong with one is exit code 3 and a sentence that names it.
-Also the model's faults (4), non-finite samples, and requests that are too large."""
+"""INPUT: raw, NPY, pipes, layouts; what is wrong with one is exit code 3 and a sentence that names
+it. Also the model's faults (4), non-finite samples, and requests that are too large."""
 import json
 import os
 import resource
@@ -46,8 +46,8 @@ class Inputs(Case):
             with open("x.bin", "rb") as f:
                 self.infer_fails(3, ["standard input", f"found {size} bytes"], "-o", "o.npy", "-",
                                  stdin=f)
-        self.infer_fails(3, ["x.bin", "multiple of 48 bytes"], "--layout", "channels", "-o", "o.npy",
-                         "x.bin")
+        self.infer_fails(3, ["x.bin", "multiple of 48 bytes"], "--layout", "channels", "-o",
+                         "o.npy", "x.bin")
 
     def test_too_short(self):
         open("empty.bin", "wb").close()
@@ -152,7 +152,8 @@ class Eegpt(Case):
         for args in [["--channels", 3], ["--samples", 128], ["--channels", 3, "--samples", 128]]:
             self.eegpt_infer("-o", "o.safetensors", *args, "eeg.bin")
             np.testing.assert_array_equal(self.tensors("o.safetensors")["logits"], logits)
-        self.eegpt_fails(3, ["--channels 4", "3 channels"], "--channels", 4, "-o", "o.npy", "eeg.bin")
+        self.eegpt_fails(3, ["--channels 4", "3 channels"], "--channels", 4, "-o", "o.npy",
+                         "eeg.bin")
         self.eegpt_fails(3, ["--samples 63", "64"], "--samples", 63, "-o", "o.npy", "eeg.bin")
         self.eegpt_fails(3, ["--samples 192", "5 patches", "3"], "--samples", 192, "-o", "o.npy",
                          "eeg.bin")
@@ -303,8 +304,8 @@ class Samples(Case):
         args = ["--outputs", "features", "--samples", 1 << 28, "-o", "o.npy", "huge.bin"]
         self.eegpt_fails(6, ["huge.bin", "memory"], *args, preexec_fn=limit)
         with subprocess.Popen(["head", "-c", "3G", "/dev/zero"], stdout=subprocess.PIPE) as zeros:
-            self.eegpt_fails(6, ["standard input", "memory"], "-o", "o.npy", "-", stdin=zeros.stdout,
-                             preexec_fn=limit)
+            self.eegpt_fails(6, ["standard input", "memory"], "-o", "o.npy", "-",
+                             stdin=zeros.stdout, preexec_fn=limit)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""OUT: the four formats and what is in them, folders, standard output; and that an output appears whole
-or not at all: exit code 7 and nothing left where it can't be written."""
+"""OUT: the four formats and what is in them, folders, standard output; and that an output appears
+whole or not at all: exit code 7 and nothing left where it can't be written."""
 import csv
 import hashlib
 import json
@@ -47,7 +47,7 @@ class Formats(Case):
                                       tensors["features"])
 
     def test_agree(self):
-        """Every format gives the same float32 back, and every output the same alone or with others."""
+        """Every format gives the same float32 back, every output the same alone or with others."""
         self.infer("--outputs", "cls,patches,mean", "-o", "all.safetensors", "night.bin")
         tensors = self.tensors("all.safetensors")
         for name, expected in tensors.items():
@@ -228,7 +228,8 @@ class Unwritable(Case):
         """The same on a file system that is really full, where one may be mounted."""
         os.mkdir("small")
         mount = "mount -t tmpfs -o size=64k none small"
-        if subprocess.run(["unshare", "-m", "sh", "-c", mount], stderr=subprocess.DEVNULL).returncode:
+        p = subprocess.run(["unshare", "-m", "sh", "-c", mount], stderr=subprocess.DEVNULL)
+        if p.returncode:
             raise unittest.SkipTest("no right to mount; test_full_disk covers the rest")
         for suffix in "safetensors", "json":
             command = (f"{mount} && {BIN}/osf-infer -m {self.osf} --outputs patches "

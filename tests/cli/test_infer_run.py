@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The run as a whole: several inputs, signals, progress, the report, how much is said, memory, and a
-model that changes under way."""
+"""The run as a whole: several inputs, signals, progress, the report, how much is said, memory, and
+a model that changes under way."""
 import json
 import os
 import pty
@@ -173,8 +173,8 @@ class Talk(Case):
             self.assertEqual(self.infer(*args, "-o", "o.npy", "night.bin").stderr, "")
 
     def on_terminal(self, *args, until=None):
-        """What standard error gets where it is a terminal. The run is ended when `until` has come, or
-        after a while."""
+        """What standard error gets where it is a terminal. The run is ended when `until` has come,
+        or after a while."""
         ours, theirs = pty.openpty()
         p = subprocess.Popen([BIN / "osf-infer", "-m", self.osf, "-o", "o.npy", *args],
                              stdout=subprocess.DEVNULL, stderr=theirs)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* NPY recordings from hostile bytes: the header's parser, the checks against the data, and reading. */
+/* NPY recordings from hostile bytes: the header's parser, the checks against the data, reading. */
 #include "recording/recording.h"
 
 #include <stdlib.h>

@@ -60,7 +60,8 @@ static const char *write_npy(const char *name, const char *dictionary, size_t co
     assert_non_null(values);
     for (size_t i = 0; i < count; i++)
         values[i] = (float)i;
-    const char *path = write_file(name, head, npy_head(head, sizeof head, dictionary), values, count);
+    const char *path =
+        write_file(name, head, npy_head(head, sizeof head, dictionary), values, count);
     free(values);
     return path;
 }
@@ -134,7 +135,8 @@ static void test_raw_epochs(void **state)
     psgvit_recording_close(NULL);
 }
 
-/* [C, L] with L = 2 epochs and one sample: sample t of epoch e of channel c is at c * L + e * T + t. */
+/* [C, L] with L = 2 epochs and one sample: sample t of epoch e of channel c is at c * L + e * T +
+ * t. */
 static void check_channels(psgvit_recording *r)
 {
     const psgvit_recording_info *info = psgvit_recording_get_info(r);
@@ -191,8 +193,10 @@ static void test_raw_counts(void **state)
     open_fails(write_file("m.bin", "xyz", 3, values, 1), &params, PSGVIT_E_INPUT, "multiple of 4");
     params = params_of(SIZE_MAX / 2, 3);
     open_fails(write_file("m.bin", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "too large");
-    psgvit_recording *r = open_ok(write_file("m.bin", NULL, 0, NULL, 0), &(psgvit_recording_params){
-        .struct_size = sizeof(psgvit_recording_params), .channels = 2, .samples = 3});
+    psgvit_recording *r =
+        open_ok(write_file("m.bin", NULL, 0, NULL, 0),
+                &(psgvit_recording_params){
+                    .struct_size = sizeof(psgvit_recording_params), .channels = 2, .samples = 3});
     size_t n = 7;
     float out[6];
     assert_int_equal(psgvit_recording_get_info(r)->epochs, 0);
@@ -221,7 +225,10 @@ static void test_unknown_geometry(void **state)
     r = open_ok(path, &params);
     assert_int_equal(psgvit_recording_get_info(r)->length, 12);
     psgvit_recording_close(&r);
-    static const struct { const char *shape; size_t count, channels, samples, epochs; } looks[] = {
+    static const struct {
+        const char *shape;
+        size_t count, channels, samples, epochs;
+    } looks[] = {
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 4)}", 24, 3, 4, 2},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 8)}", 24, 3, 0, 0},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3, 4)}", 0, 3, 4, 0},
@@ -279,7 +286,9 @@ static void test_npy_accepts(void **state)
 static void test_npy_refuses(void **state)
 {
     (void)state;
-    static const struct { const char *dictionary, *words; } bad[] = {
+    static const struct {
+        const char *dictionary, *words;
+    } bad[] = {
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (1, 2, 3)}", "found '>f4'"},
         {"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2, 3)}", "found '<f8'"},
         {"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 3)}", "found '|u1'"},
@@ -321,16 +330,18 @@ static void test_npy_refuses(void **state)
     psgvit_recording_params params = params_of(2, 3);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         open_fails(write_npy("b.npy", bad[i].dictionary, 6), &params, PSGVIT_E_INPUT, bad[i].words);
-    open_fails(write_npy("b.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 1)}", 6),
-               &params, PSGVIT_E_INPUT, "expected epochs of 3 samples, found 1");
+    open_fails(
+        write_npy("b.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 1)}", 6),
+        &params, PSGVIT_E_INPUT, "expected epochs of 3 samples, found 1");
     open_fails(write_npy("b.npy",
                          "{'descr': '<f4', 'fortran_order': False, "
                          "'shape': (9223372036854775808, 0, 3)}",
                          0),
                NULL, PSGVIT_E_INPUT, "overflows");
     params.layout = PSGVIT_LAYOUT_CHANNELS;
-    open_fails(write_npy("b.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3)}", 6),
-               &params, PSGVIT_E_INPUT, "layout");
+    open_fails(
+        write_npy("b.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3)}", 6),
+        &params, PSGVIT_E_INPUT, "layout");
 }
 
 static void test_npy_prefix(void **state)
@@ -370,7 +381,7 @@ static void test_detection(void **state)
     open_fails(write_file("r.bdf", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "by its name");
     open_fails(write_file("e.bin", "0       ", 8, values, 6), &params, PSGVIT_E_INPUT,
                "EDF is not read yet");
-    open_fails(write_file("e.bdf", "\xff" "BIOSEMI", 8, values, 6), &params, PSGVIT_E_INPUT,
+    open_fails(write_file("e.bdf", "\377BIOSEMI", 8, values, 6), &params, PSGVIT_E_INPUT,
                "EDF is not read yet");
     params.format = PSGVIT_FORMAT_EDF;
     open_fails(write_file("x.bin", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "not read yet");
@@ -382,8 +393,9 @@ static void test_detection(void **state)
     open_fails(write_file("x.bin", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "is no NPY file");
     params.format = PSGVIT_FORMAT_AUTO; /* by content, whatever the name */
     params = params_of(2, 3);
-    r = open_ok(write_npy("n.bin", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3)}",
-                          6), &params);
+    r = open_ok(
+        write_npy("n.bin", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3)}", 6),
+        &params);
     assert_int_equal(psgvit_recording_get_info(r)->format, PSGVIT_FORMAT_NPY);
     psgvit_recording_close(&r);
 }
