@@ -31,8 +31,8 @@ static struct {
     int tmpfile, pwrite, fsync, renameat, linkat, fallocate; /* errno, or 0: works */
 } calls;
 
-int __real_openat(int folder, const char *path, int flags, mode_t mode);
-int __wrap_openat(int folder, const char *path, int flags, mode_t mode);
+int __real_openat(int dir, const char *path, int flags, mode_t mode);
+int __wrap_openat(int dir, const char *path, int flags, mode_t mode);
 ssize_t __real_pwrite(int fd, const void *bytes, size_t size, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t at);
 int __real_fsync(int fd);
@@ -44,12 +44,12 @@ int __wrap_linkat(int from, const char *old, int to, const char *new, int flags)
 int __real_fallocate(int fd, int mode, off_t at, off_t size);
 int __wrap_fallocate(int fd, int mode, off_t at, off_t size);
 
-int __wrap_openat(int folder, const char *path, int flags, mode_t mode)
+int __wrap_openat(int dir, const char *path, int flags, mode_t mode)
 {
     errno = calls.tmpfile;
     return calls.tmpfile && (flags & O_TMPFILE) == O_TMPFILE
                ? -1
-               : __real_openat(folder, path, flags, mode);
+               : __real_openat(dir, path, flags, mode);
 }
 
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t at)
