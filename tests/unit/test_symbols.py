@@ -27,11 +27,12 @@ def declared(include):
 
 
 def defined(library, *options):
-    """Names of what the linker sees; a leading `__` is the compiler's own (sanitizers, gcov)."""
+    """Names of what the linker sees. A leading `__` is the compiler's own (sanitizers, gcov), and so
+    is a dot (clang's locks of OpenMP)."""
     names = set()
     for line in run("nm", "--defined-only", "--format=posix", *options, library).splitlines():
         fields = line.split()
-        if len(fields) >= 2 and not line.endswith(":") and not fields[0].startswith("__"):
+        if len(fields) >= 2 and not line.endswith(":") and not fields[0].startswith(("__", ".")):
             names.add(fields[0])
     return names
 
