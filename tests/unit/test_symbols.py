@@ -27,8 +27,8 @@ def declared(include):
 
 
 def defined(library, *options):
-    """Names of what the linker sees. A leading `__` is the compiler's own (sanitizers, gcov), and so
-    is a dot (clang's locks of OpenMP)."""
+    """Names of what the linker sees. A leading `__` is the compiler's own (sanitizers, gcov), and
+    so is a dot (clang's locks of OpenMP)."""
     names = set()
     for line in run("nm", "--defined-only", "--format=posix", *options, library).splitlines():
         fields = line.split()
