@@ -138,3 +138,21 @@ void job_assert_says(const psgvit_error *err, psgvit_status code, const char *pa
         fail_msg("expected %s with '%s', found %s: %s", psgvit_status_name(code), part,
                  psgvit_status_name(err->code), err->message);
 }
+
+unsigned char *job_with_stranger(const vector_case *c, size_t *size)
+{
+    static const char entry[] = "\"stranger\":{\"dtype\":\"F32\",\"shape\":[0],"
+                                "\"data_offsets\":[0,0]},";
+    size_t header = 0, add = sizeof entry - 1;
+    for (int i = 7; i >= 0; i--)
+        header = header << 8 | c->image[i];
+    unsigned char *image = malloc(c->image_size + add);
+    assert_non_null(image);
+    for (int i = 0; i < 8; i++)
+        image[i] = (unsigned char)((header + add) >> (8 * i));
+    image[8] = '{';
+    memcpy(image + 9, entry, add);
+    memcpy(image + 9 + add, c->image + 9, c->image_size - 9);
+    *size = c->image_size + add;
+    return image;
+}

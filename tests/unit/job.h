@@ -47,4 +47,7 @@ void job_run(const vector_encoder *e, const test_job *job);
 /* Asserts that the message has the part. */
 void job_assert_says(const psgvit_error *err, psgvit_status code, const char *part);
 
+/* The case's model with an empty tensor more, 'stranger': what the log warns of. free() it. */
+unsigned char *job_with_stranger(const vector_case *c, size_t *size);
+
 #endif

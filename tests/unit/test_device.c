@@ -221,25 +221,6 @@ static void count_line(void *user, psgvit_log_level level, const char *line)
     *(int *)user += 1;
 }
 
-/* A model with a tensor that nobody asked for: what the log is about. */
-static unsigned char *with_stranger(const vector_case *c, size_t *size)
-{
-    static const char entry[] = "\"stranger\":{\"dtype\":\"F32\",\"shape\":[0],"
-                                "\"data_offsets\":[0,0]},";
-    size_t header = 0, add = sizeof entry - 1;
-    for (int i = 7; i >= 0; i--)
-        header = header << 8 | c->image[i];
-    unsigned char *image = malloc(c->image_size + add);
-    assert_non_null(image);
-    for (int i = 0; i < 8; i++)
-        image[i] = (unsigned char)((header + add) >> (8 * i));
-    image[8] = '{';
-    memcpy(image + 9, entry, add);
-    memcpy(image + 9 + add, c->image + 9, c->image_size - 9);
-    *size = c->image_size + add;
-    return image;
-}
-
 /* Everything that talks: both models, warnings, and failures of every kind. */
 static void use_all(psgvit_log_fn log, void *user)
 {
@@ -261,7 +242,7 @@ static void use_all(psgvit_log_fn log, void *user)
         job_free(&job);
         vector_encoder_close(&e);
         size_t size;
-        unsigned char *image = with_stranger(&c, &size);
+        unsigned char *image = job_with_stranger(&c, &size);
         osf_encoder *o = NULL;
         psgvit_status status = osf_encoder_open_memory(&o, d, image, size, NULL, &err);
         assert_int_equal(status, m ? PSGVIT_E_MODEL : PSGVIT_OK);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many threads of the caller at once: one encoder shared by eight for a thousand calls, several
+ * shapes through one pool, and a storm of opening and closing. One OpenMP thread a call, so that
+ * ThreadSanitizer sees every lock there is. What each thread finds is compared afterwards: cmocka is
+ * for one thread.
+ */
+#include "unit/job.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { CALLERS = 8, CALLS = 1000 / CALLERS, SHAPES = 6, STORMS = 25 };
+
+typedef struct caller {
+    pthread_t thread;
+    psgvit_device *device;
+    const vector_case *c;
+    const vector_encoder *e;
+    test_job job[SHAPES];
+    const test_job *expected; /* [SHAPES] */
+    int shapes, calls, wrong;
+    char message[1020];
+} caller;
+
+static void note(caller *self, const char *message)
+{
+    if (!self->wrong++)
+        snprintf(self->message, sizeof self->message, "%s", message);
+}
+
+static void compare(caller *self, int shape)
+{
+    const test_job *found = &self->job[shape], *expected = &self->expected[shape];
+    for (size_t i = 0; i < self->c->output_count; i++) {
+        size_t bytes = expected->epochs * job_each(self->c, i) * sizeof(float);
+        if (expected->out[i] && memcmp(found->out[i], expected->out[i], bytes))
+            note(self, "other bits than alone");
+    }
+}
+
+static void *share(void *user)
+{
+    caller *self = user;
+    for (int n = 0; n < self->calls; n++) {
+        psgvit_error err;
+        int shape = n % self->shapes;
+        job_clear(self->c, &self->job[shape]);
+        if (job_encode(self->e, &self->job[shape], &err))
+            note(self, err.message);
+        else
+            compare(self, shape);
+    }
+    return NULL;
+}
+
+static void run_all(caller *callers, void *(*body)(void *))
+{
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, body, &callers[i]), 0);
+    for (int i = 0; i < CALLERS; i++)
+        pthread_join(callers[i].thread, NULL);
+    for (int i = 0; i < CALLERS; i++)
+        if (callers[i].wrong)
+            fail_msg("caller %d: %d times, first: %s", i, callers[i].wrong, callers[i].message);
+}
+
+/* The shapes that go through one pool: more than it keeps. */
+static test_job shaped(const vector_case *c, int shape)
+{
+    test_job job = job_make(c, (size_t)(1 + shape % 3));
+    if (shape >= 3) { /* another set of outputs */
+        free(job.out[1]);
+        job.out[1] = NULL;
+    }
+    return job;
+}
+
+static void share_one(const char *name, int shapes, int calls)
+{
+    vector_case c;
+    vector_encoder e;
+    test_job expected[SHAPES];
+    caller callers[CALLERS];
+    psgvit_device *device = job_device(1, PSGVIT_ISA_AUTO);
+    vector_open(&c, TESTS_DIR "/vectors", name, 0);
+    vector_encoder_open(&e, &c, device);
+    for (int s = 0; s < shapes; s++) {
+        expected[s] = shaped(&c, s);
+        job_run(&e, &expected[s]);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (caller){
+            .c = &c, .e = &e, .expected = expected, .shapes = shapes, .calls = calls};
+        for (int s = 0; s < shapes; s++)
+            callers[i].job[s] = shaped(&c, s);
+    }
+    run_all(callers, share);
+    for (int s = 0; s < shapes; s++) {
+        for (int i = 0; i < CALLERS; i++)
+            job_free(&callers[i].job[s]);
+        job_free(&expected[s]);
+    }
+    vector_encoder_close(&e);
+    vector_close(&c);
+    psgvit_device_close(&device);
+}
+
+static void test_share(void **state)
+{
+    (void)state;
+    share_one(job_cases[0], 1, CALLS);
+    share_one(job_cases[1], 1, CALLS);
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    share_one(job_cases[0], SHAPES, 3 * SHAPES);
+    share_one(job_cases[1], SHAPES, 3 * SHAPES);
+}
+
+/* Opens and closes an encoder on the shared device, and one on a device of its own, and uses both. */
+static void *storm(void *user)
+{
+    caller *self = user;
+    for (int n = 0; n < self->calls; n++) {
+        psgvit_error err;
+        psgvit_device *own = NULL;
+        psgvit_device_params params = {.struct_size = sizeof params, .threads = 1};
+        if (n % 2 && psgvit_device_open(&own, &params, &err))
+            note(self, err.message);
+        psgvit_device *device = own ? own : self->device;
+        vector_encoder e = {0};
+        const vector_case *c = self->c;
+        if (c->eegpt ? eegpt_encoder_open_memory(&e.eegpt, device, c->image, c->image_size, NULL,
+                                                 &err)
+                     : osf_encoder_open_memory(&e.osf, device, c->image, c->image_size, NULL, &err))
+            note(self, err.message);
+        else if (job_encode(&e, &self->job[0], &err))
+            note(self, err.message);
+        else
+            compare(self, 0);
+        vector_encoder_close(&e);
+        psgvit_device_close(&own);
+    }
+    return NULL;
+}
+
+static void test_storm(void **state)
+{
+    (void)state;
+    vector_case cases[2];
+    test_job expected[2];
+    caller callers[CALLERS];
+    psgvit_device *device = job_device(1, PSGVIT_ISA_AUTO);
+    for (int m = 0; m < 2; m++) {
+        vector_encoder e;
+        vector_open(&cases[m], TESTS_DIR "/vectors", job_cases[m], 0);
+        vector_encoder_open(&e, &cases[m], device);
+        expected[m] = job_make(&cases[m], 1);
+        job_run(&e, &expected[m]);
+        vector_encoder_close(&e);
+    }
+    for (int i = 0; i < CALLERS; i++)
+        callers[i] = (caller){.device = device,
+                              .c = &cases[i % 2],
+                              .expected = &expected[i % 2],
+                              .job = {job_make(&cases[i % 2], 1)},
+                              .calls = STORMS};
+    run_all(callers, storm);
+    for (int i = 0; i < CALLERS; i++)
+        job_free(&callers[i].job[0]);
+    for (int m = 0; m < 2; m++) {
+        job_free(&expected[m]);
+        vector_close(&cases[m]);
+    }
+    psgvit_device_close(&device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_share),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_storm),
+    };
+    return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
+}
