@@ -53,13 +53,8 @@ extern "C" {
  * with one encoder at once, each borrows scratch memory from its pool. */
 typedef struct eegpt_encoder eegpt_encoder;
 
-typedef struct eegpt_encoder_params {
-    size_t struct_size;
-    psgvit_precision precision; /* one that the device lacks is PSGVIT_E_DEVICE */
-    unsigned flags;             /* PSGVIT_READ */
-    const char *config_path;    /* braindecode's config.json; NULL: `config` in the metadata */
-    const char *config_json;    /* the same as text; at most one of the two */
-} eegpt_encoder_params;
+/* The config is braindecode's: without one heads are 8 and the stride is 32. */
+typedef psgvit_encoder_params eegpt_encoder_params;
 
 typedef struct eegpt_info {
     size_t channels;       /* C of the input */

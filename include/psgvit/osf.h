@@ -42,13 +42,8 @@ extern "C" {
  * with one encoder at once, each borrows scratch memory from its pool. */
 typedef struct osf_encoder osf_encoder;
 
-typedef struct osf_encoder_params {
-    size_t struct_size;
-    psgvit_precision precision; /* one that the device lacks is PSGVIT_E_DEVICE */
-    unsigned flags;             /* PSGVIT_READ */
-    const char *config_path;    /* config.json that must agree with the file; NULL: none */
-    const char *config_json;    /* the same as text; at most one of the two */
-} osf_encoder_params;
+/* A config only confirms what the shapes tell: a contradiction is PSGVIT_E_MODEL. */
+typedef psgvit_encoder_params osf_encoder_params;
 
 /* Everything here but sample_rate and window_seconds is inferred from the shapes of the tensors. */
 typedef struct osf_info {

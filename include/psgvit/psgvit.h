@@ -129,7 +129,7 @@ typedef struct psgvit_device_info {
     psgvit_backend backend;
     psgvit_device_type type;
     const char *name;      /* as the CPU or the driver calls itself */
-    const char *driver;    /* driver and version; on the CPU the BLAS in use; never NULL */
+    const char *driver;    /* driver and version; on the CPU what multiplies matrices; never NULL */
     const char *uuid;      /* 32 hex digits; "" on the CPU */
     uint64_t memory_bytes; /* of the device; on the CPU of the host */
     psgvit_isa isa;        /* the level in force; AUTO (0) on Vulkan */
@@ -198,6 +198,15 @@ typedef int (*psgvit_cancel_fn)(void *user);
 enum {
     PSGVIT_READ = 1u << 0, /* read() instead of a mapping: where the file may be cut while open */
 };
+
+/* How an encoder of either model is opened. */
+typedef struct psgvit_encoder_params {
+    size_t struct_size;
+    psgvit_precision precision; /* one that the device lacks is PSGVIT_E_DEVICE */
+    unsigned flags;             /* PSGVIT_READ */
+    const char *config_path;    /* config.json; NULL: `config` in the file's metadata, if any */
+    const char *config_json;    /* the same as text; at most one of the two */
+} psgvit_encoder_params;
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,7 @@ const char *psgvit_backend_name(psgvit_backend backend)
 {
     static const char *const names[] = {"auto", "cpu", "vulkan"};
     return backend >= PSGVIT_BACKEND_AUTO && backend <= PSGVIT_BACKEND_VULKAN ? names[backend]
-                                                                               : "?";
+                                                                              : "?";
 }
 
 /* ---- the list ---- */
@@ -91,9 +91,10 @@ static psgvit_status open_cpu(psgvit_device **device, const psgvit_device_params
     PV_TRY(pv_cpu_open(device, params, err));
     if (!params->device || is_called(*device, params->device))
         return PSGVIT_OK;
-    psgvit_status status =
-        pv_fail(err, PSGVIT_E_DEVICE, "device '%s': there is none of that index, UUID or name; the "
-                "CPU is 0, '%s'", params->device, (*device)->info.name);
+    psgvit_status status = pv_fail(err, PSGVIT_E_DEVICE,
+                                   "device '%s': there is none of that index, UUID or name; the "
+                                   "CPU is 0, '%s'",
+                                   params->device, (*device)->info.name);
     psgvit_device_close(device);
     return status;
 }

@@ -139,8 +139,8 @@ size_t pv_default_batch(size_t rows)
     return rows < ROWS ? ROWS / rows : 1;
 }
 
-psgvit_status pv_check_output(const char *name, const float *output, size_t capacity,
-                              size_t epochs, size_t each, psgvit_error *err)
+psgvit_status pv_check_output(const char *name, const float *output, size_t capacity, size_t epochs,
+                              size_t each, psgvit_error *err)
 {
     size_t needed;
     if (!output)
@@ -170,36 +170,53 @@ psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int output
 
 /* ---- models ---- */
 
-static psgvit_status open_weights(psgvit_weights **weights, const pv_model_source *source,
-                                  psgvit_error *err)
+static psgvit_status check_params(const psgvit_encoder_params *params, psgvit_error *err)
 {
-    psgvit_weights_params params = {.struct_size = sizeof params, .flags = source->flags};
-    if (source->path)
+    if (params->precision < PSGVIT_F32 || params->precision > PSGVIT_BF16)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.precision is %d, expected 0 to %d",
+                       (int)params->precision, (int)PSGVIT_BF16);
+    if (params->config_path && params->config_json)
+        return pv_fail(err, PSGVIT_E_ARGUMENT,
+                       "params: config_path and config_json are both set, expected one at most");
+    if (params->flags & ~(unsigned)PSGVIT_READ)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.flags is %#x, expected 0 or PSGVIT_READ",
+                       params->flags);
+    return PSGVIT_OK;
+}
+
+static psgvit_status open_weights(psgvit_weights **weights, const pv_model_source *source,
+                                  unsigned flags, psgvit_error *err)
+{
+    psgvit_weights_params params = {.struct_size = sizeof params, .flags = flags};
+    if (!source->in_memory)
         return psgvit_weights_open(weights, source->path, &params, err);
     return psgvit_weights_open_memory(weights, source->data, source->size, &params, err);
 }
 
-psgvit_status pv_model_load(void *model, pv_load_fn load, psgvit_device *device,
-                            const pv_model_source *source, psgvit_error *err)
+psgvit_status pv_encoder_open(void *model, pv_pool *pool, const pv_model_steps *kind,
+                              psgvit_device *device, const pv_model_source *source,
+                              const psgvit_encoder_params *params, psgvit_error *err)
 {
-    if (source->precision < PSGVIT_F32 || source->precision > PSGVIT_BF16)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.precision is %d, expected 0 to %d",
-                       (int)source->precision, (int)PSGVIT_BF16);
-    if (source->config_path && source->config_json)
-        return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "params: config_path and config_json are both set, expected one at most");
-    if (source->flags & ~(unsigned)PSGVIT_READ)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.flags is %#x, expected 0 or PSGVIT_READ",
-                       source->flags);
+    psgvit_encoder_params own;
+    if (!device)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "device is NULL");
+    if (source->in_memory ? !source->data : !source->path)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL", source->in_memory ? "data" : "path");
+    PV_TRY(pv_take_params(&own, sizeof own, params, "params", err));
+    PV_TRY(check_params(&own, err));
     psgvit_weights *weights = NULL;
     char *text = NULL;
-    psgvit_status status = open_weights(&weights, source, err);
-    if (!status && source->config_path)
-        status = pv_config_load(&text, source->config_path, err);
+    psgvit_status status = open_weights(&weights, source, own.flags, err);
+    if (!status && own.config_path)
+        status = pv_config_load(&text, own.config_path, err);
     if (!status)
-        status = load(model, device, weights, text ? text : source->config_json,
-                      source->precision, err);
+        status =
+            kind->load(model, device, weights, text ? text : own.config_json, own.precision, err);
     free(text);
     psgvit_weights_close(&weights);
+    PV_TRY(status);
+    status = pv_pool_create(pool, kind->record, model, err);
+    if (status)
+        kind->free(model);
     return status;
 }

@@ -25,6 +25,13 @@ static psgvit_status record(const void *model, const pv_pass_shape *shape, pv_pa
     return pv_osf_record(model, shape, pass, err);
 }
 
+static void free_model(void *model)
+{
+    pv_osf_free(model);
+}
+
+static const pv_model_steps kind = {load, record, free_model};
+
 static osf_info describe(const pv_osf_model *m)
 {
     const pv_osf_config *c = &m->config;
@@ -47,23 +54,15 @@ static psgvit_status encoder_open(osf_encoder **encoder, psgvit_device *device,
                                   pv_model_source source, const osf_encoder_params *params,
                                   psgvit_error *err)
 {
-    osf_encoder_params own;
-    PV_TRY(pv_take_params(&own, sizeof own, params, "params", err));
-    source.flags = own.flags;
-    source.precision = own.precision;
-    source.config_path = own.config_path;
-    source.config_json = own.config_json;
+    if (!encoder)
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "encoder is NULL");
+    *encoder = NULL;
     osf_encoder *e = calloc(1, sizeof *e);
     if (!e)
         return pv_fail_memory(err, "an encoder", sizeof *e);
-    psgvit_status status = pv_model_load(&e->model, load, device, &source, err);
+    psgvit_status status =
+        pv_encoder_open(&e->model, &e->pool, &kind, device, &source, params, err);
     if (status) {
-        free(e);
-        return status;
-    }
-    status = pv_pool_create(&e->pool, record, &e->model, err);
-    if (status) {
-        pv_osf_free(&e->model);
         free(e);
         return status;
     }
@@ -75,11 +74,6 @@ static psgvit_status encoder_open(osf_encoder **encoder, psgvit_device *device,
 psgvit_status osf_encoder_open(osf_encoder **encoder, psgvit_device *device, const char *path,
                                const osf_encoder_params *params, psgvit_error *err)
 {
-    if (!encoder)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "encoder is NULL");
-    *encoder = NULL;
-    if (!device || !path)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL", device ? "path" : "device");
     return encoder_open(encoder, device, (pv_model_source){.path = path}, params, err);
 }
 
@@ -87,13 +81,7 @@ psgvit_status osf_encoder_open_memory(osf_encoder **encoder, psgvit_device *devi
                                       const void *data, size_t size,
                                       const osf_encoder_params *params, psgvit_error *err)
 {
-    if (!encoder)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "encoder is NULL");
-    *encoder = NULL;
-    if (!device || !data)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL", device ? "data" : "device");
-    return encoder_open(encoder, device, (pv_model_source){.data = data, .size = size}, params,
-                        err);
+    return encoder_open(encoder, device, (pv_model_source){1, NULL, data, size}, params, err);
 }
 
 const osf_info *osf_encoder_info(const osf_encoder *encoder)

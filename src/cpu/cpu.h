@@ -65,13 +65,14 @@ struct cpu_gemm {
     /* Rows that one call of pack wants to begin at a multiple of. */
     size_t (*pack_rows)(const pv_kernels *kernels);
     /* Packs rows [first, first + count) that stand in `rows` [count, k]. */
-    void (*pack)(const pv_kernels *kernels, const float *rows, size_t first, size_t count,
-                 size_t k, float *packed);
+    void (*pack)(const pv_kernels *kernels, const float *rows, size_t first, size_t count, size_t k,
+                 float *packed);
     /* This thread's part of args->linear, epilogue included (alone: without it). */
     cpu_run_fn run;
 };
 
-/* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads. */
+/* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads.
+ */
 extern const cpu_gemm pv_cpu_gemm_tiles;
 /* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
  * library was built without. `driver` becomes its name and version. */

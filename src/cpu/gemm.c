@@ -87,13 +87,13 @@ static void tiles_panel(const cpu_linear *op, const pv_kernels *kernels, size_t 
     const float *panel = op->weight + n * op->k + k0 * nr;
     float edge[16 * 64];
     int accumulate = k0 > 0 || op->epilogue == PV_ADD;
-    for (size_t m = m0; m < m1; m += kernels->mr) {
-        size_t rows = m1 - m < kernels->mr ? m1 - m : kernels->mr;
+    size_t tiles = (m1 - m0 + kernels->mr - 1) / kernels->mr;
+    for (size_t t = 0; t < tiles; t++) { /* of nearly one size: 91 rows are not 15 x 6 and 1 */
+        size_t m = m0 + (m1 - m0) * t / tiles, rows = m0 + (m1 - m0) * (t + 1) / tiles - m;
         const float *x = op->x + m * op->x_stride + k0;
         float *y = op->y + m * op->y_stride + n;
         if (width == nr) {
-            kernels->gemm_tile(rows, k1 - k0, x, op->x_stride, panel, y, op->y_stride,
-                               accumulate);
+            kernels->gemm_tile(rows, k1 - k0, x, op->x_stride, panel, y, op->y_stride, accumulate);
             continue;
         }
         for (size_t i = 0; i < rows && accumulate; i++) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A parity case: a signal and the outputs of the Python originals, computed in float64 with synthetic
- * weights and rounded to float32, from a file of tests/vectors. Its metadata entry `config` has the
- * model's configuration, its tensors' shapes, the seed of the weights and the error of PyTorch's own
- * float32. The model itself is made in memory from that.
+ * A parity case: a signal and the outputs of the Python originals, computed in float64 with
+ * synthetic weights and rounded to float32, from a file of tests/vectors. Its metadata entry
+ * `config` has the model's configuration, its tensors' shapes, the seed of the weights and the
+ * error of PyTorch's own float32. The model itself is made in memory from that.
  */
 #ifndef TESTS_PARITY_VECTOR_H
 #define TESTS_PARITY_VECTOR_H
