@@ -183,29 +183,30 @@ static const pv_backend cpu_backend = {
     .mean_rows = pv_cpu_record_mean_rows,
 };
 
-static psgvit_status choose_isa(psgvit_isa *isa, psgvit_isa asked, const char *cpu,
-                                psgvit_error *err)
+/* The level in force, and how it multiplies. Our own kernels where there are some for this CPU: they
+ * read weights packed once, where BLAS packs at every call, and give a row the same bits in any
+ * batch. 12 blocks of OSF-base at 91 rows on 2 threads of an Intel Xeon with AMX (bench_linear 2 91,
+ * 2026-11-22): AMX 34 ms, AVX-512 65 ms, Debian's OpenBLAS 0.3.21 290 ms. OpenBLAS for the rest. */
+static psgvit_status choose_isa(cpu_device *d, psgvit_isa asked, psgvit_isa *isa, psgvit_error *err)
 {
     psgvit_isa machine = pv_cpu_isa();
     if (asked < PSGVIT_ISA_AUTO || asked > PSGVIT_ISA_AMX)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "params.isa is %d, expected 0 to %d", (int)asked,
                        (int)PSGVIT_ISA_AMX);
+    *isa = asked ? asked : machine;
+    if (*isa == PSGVIT_ISA_AMX && machine == PSGVIT_ISA_AMX && !(d->gemm = pv_cpu_gemm_amx()))
+        machine = PSGVIT_ISA_AVX512; /* the kernel refuses this process the tiles */
     if (asked > machine)
         return pv_fail(err, PSGVIT_E_DEVICE, "isa %s: this CPU (%s) has %s at most",
-                       psgvit_isa_name(asked), cpu, psgvit_isa_name(machine));
-    *isa = asked ? asked : machine;
+                       psgvit_isa_name(asked), d->name, psgvit_isa_name(machine));
+    *isa = *isa < machine ? *isa : machine;
+    snprintf(d->driver, sizeof d->driver, "libpsgvit's own %s kernels", psgvit_isa_name(*isa));
+    if (*isa == PSGVIT_ISA_C)
+        d->gemm = pv_cpu_gemm_blas(d->driver, sizeof d->driver);
+    if (!d->gemm)
+        d->gemm = &pv_cpu_gemm_tiles;
+    d->kernels = pv_kernels_for(*isa);
     return PSGVIT_OK;
-}
-
-/* Our own kernels where there are some for this CPU: they read weights packed once, where BLAS packs
- * at every call, and give a row the same bits in any batch (bench_linear 2 91, 2026-11-22, an Intel
- * Xeon with AVX-512: 65 ms, Debian's OpenBLAS 0.3.21 275 ms). OpenBLAS for the rest. */
-static const cpu_gemm *choose_gemm(const pv_kernels *kernels, char *driver, size_t size)
-{
-    const cpu_gemm *blas = kernels->isa < PSGVIT_ISA_AVX2 ? pv_cpu_gemm_blas(driver, size) : NULL;
-    if (!blas)
-        snprintf(driver, size, "libpsgvit's own %s kernels", psgvit_isa_name(kernels->isa));
-    return blas ? blas : &pv_cpu_gemm_tiles;
 }
 
 static uint64_t host_memory(void)
@@ -222,7 +223,7 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
         return pv_fail_memory(err, "a device", sizeof *d);
     pv_cpu_name(d->name, sizeof d->name);
     psgvit_isa isa = PSGVIT_ISA_C;
-    psgvit_status status = choose_isa(&isa, params->isa, d->name, err);
+    psgvit_status status = choose_isa(d, params->isa, &isa, err);
     if (!status && (params->threads < 0 || params->threads > MAX_THREADS))
         status = pv_fail(err, PSGVIT_E_ARGUMENT, "params.threads is %d, expected 0 to %d",
                          params->threads, MAX_THREADS);
@@ -230,8 +231,6 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
         free(d);
         return status;
     }
-    d->kernels = pv_kernels_for(isa);
-    d->gemm = choose_gemm(d->kernels, d->driver, sizeof d->driver);
     d->threads_asked = params->threads;
     int threads = params->threads ? params->threads : omp_get_max_threads();
     d->base = (psgvit_device){

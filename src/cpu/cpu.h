@@ -60,6 +60,7 @@ typedef struct cpu_linear {
 struct cpu_gemm {
     const char *name;
     bool alone; /* run is called by one thread for the whole product, outside of any team */
+    size_t workspace_floats; /* of each thread */
     /* Floats that a packed W [n, k] takes. */
     size_t (*packed_floats)(const pv_kernels *kernels, size_t n, size_t k);
     /* Rows that one call of pack wants to begin at a multiple of. */
@@ -74,6 +75,9 @@ struct cpu_gemm {
 /* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads.
  */
 extern const cpu_gemm pv_cpu_gemm_tiles;
+/* AMX tiles with the error of float32; NULL where the kernel refuses them. Called only if the CPU has
+ * them. */
+const cpu_gemm *pv_cpu_gemm_amx(void);
 /* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
  * library was built without. `driver` becomes its name and version. */
 const cpu_gemm *pv_cpu_gemm_blas(char *driver, size_t size);

@@ -70,6 +70,12 @@ static cpu_op *append(pv_plan *plan, cpu_run_fn run, psgvit_error *err)
     return op;
 }
 
+static void need_workspace(cpu_plan *p, size_t floats)
+{
+    if (floats > p->workspace_floats)
+        p->workspace_floats = floats;
+}
+
 static cpu_rows resolve(pv_tensor t)
 {
     if (!t.buffer)
@@ -119,6 +125,7 @@ psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_w
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
     op->alone = gemm->alone;
+    need_workspace((cpu_plan *)plan, gemm->workspace_floats);
     if (gemm->alone && !(op = append(plan, pv_cpu_run_epilogue, err)))
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
@@ -155,9 +162,7 @@ psgvit_status pv_cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, p
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.attention = (cpu_attention){resolve(q), resolve(k), resolve(v), resolve(y), *shape};
-    size_t floats = p->device->kernels->attention_workspace(shape->keys, shape->dim);
-    if (floats > p->workspace_floats)
-        p->workspace_floats = floats;
+    need_workspace(p, p->device->kernels->attention_workspace(shape->keys, shape->dim));
     return PSGVIT_OK;
 }
 
