@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Files that misbehave: a model that changes while it is read, or is replaced, emptied or deleted
- * right after it was opened; a file system that can't map, reads that come in pieces, are interrupted
- * or fail.
+ * right after it was opened; a file system that can't map, reads that come in pieces, are
+ * interrupted or fail.
  */
 #define _DEFAULT_SOURCE /* truncate, utimensat */
 #include "fault/inject.h"

@@ -68,8 +68,8 @@ static psgvit_status open_with(const fixture *f, int which, const long_params *p
     psgvit_status status;
     if (which == 0) {
         osf_encoder *e = NULL;
-        status = osf_encoder_open_memory(&e, f->device, f->osf.image, f->osf.image_size, &p->p.osf,
-                                         err);
+        status =
+            osf_encoder_open_memory(&e, f->device, f->osf.image, f->osf.image_size, &p->p.osf, err);
         assert_int_equal(e == NULL, status != PSGVIT_OK);
         osf_encoder_close(&e);
     } else if (which == 1) {
@@ -199,14 +199,14 @@ static void test_failure_leaves_null(void **state)
     job_assert_says(&err, PSGVIT_E_MODEL, "/nonexistent/m");
     assert_null(o);
     o = A_HANDLE(osf_encoder);
-    assert_int_equal(osf_encoder_open_memory(&o, f->device, f->eegpt.image, f->eegpt.image_size,
-                                             NULL, &err),
-                     PSGVIT_E_MODEL);
+    assert_int_equal(
+        osf_encoder_open_memory(&o, f->device, f->eegpt.image, f->eegpt.image_size, NULL, &err),
+        PSGVIT_E_MODEL);
     assert_null(o);
     eegpt_encoder *e = A_HANDLE(eegpt_encoder);
-    assert_int_equal(eegpt_encoder_open_memory(&e, f->device, f->osf.image, f->osf.image_size, NULL,
-                                               &err),
-                     PSGVIT_E_MODEL);
+    assert_int_equal(
+        eegpt_encoder_open_memory(&e, f->device, f->osf.image, f->osf.image_size, NULL, &err),
+        PSGVIT_E_MODEL);
     assert_null(e);
     psgvit_device *d = A_HANDLE(psgvit_device);
     psgvit_device_params p = {.struct_size = sizeof p, .backend = (psgvit_backend)9};
@@ -325,17 +325,17 @@ static void test_precision_lacking(void **state)
             continue; /* what it has is for the parity tests */
         osf_encoder *o = A_HANDLE(osf_encoder);
         osf_encoder_params p = {.struct_size = sizeof p, .precision = asked[i]};
-        assert_int_equal(osf_encoder_open_memory(&o, f->device, f->osf.image, f->osf.image_size, &p,
-                                                 &err),
-                         PSGVIT_E_DEVICE);
+        assert_int_equal(
+            osf_encoder_open_memory(&o, f->device, f->osf.image, f->osf.image_size, &p, &err),
+            PSGVIT_E_DEVICE);
         job_assert_says(&err, PSGVIT_E_DEVICE, psgvit_precision_name(asked[i]));
         job_assert_says(&err, PSGVIT_E_DEVICE, "f32 is");
         assert_null(o);
         eegpt_encoder *e = A_HANDLE(eegpt_encoder);
         eegpt_encoder_params q = {.struct_size = sizeof q, .precision = asked[i]};
-        assert_int_equal(eegpt_encoder_open_memory(&e, f->device, f->eegpt.image,
-                                                   f->eegpt.image_size, &q, &err),
-                         PSGVIT_E_DEVICE);
+        assert_int_equal(
+            eegpt_encoder_open_memory(&e, f->device, f->eegpt.image, f->eegpt.image_size, &q, &err),
+            PSGVIT_E_DEVICE);
         assert_null(e);
     }
 }

@@ -67,6 +67,49 @@ static void every_batch(const vector_case *c, const vector_encoder *e)
     job_free(&job);
 }
 
+/* With our own kernels an epoch has the same bits alone, anywhere in a batch, and with any number
+ * of threads; through OpenBLAS it need not. */
+static void same_bits(const vector_case *c, psgvit_isa isa, const test_job *alone, int threads)
+{
+    vector_encoder e;
+    psgvit_device *device = job_device(threads, isa);
+    bool own = strstr(psgvit_device_get_info(device)->driver, "own") != NULL;
+    vector_encoder_open(&e, c, device);
+    test_job job = job_make(c, EPOCHS);
+    for (size_t batch = 1; own && batch <= EPOCHS; batch++) {
+        job.batch = batch;
+        job_run(&e, &job);
+        for (size_t i = 0; i < c->output_count; i++)
+            assert_memory_equal(job.out[i], alone->out[i], job.room[i] * sizeof(float));
+    }
+    job_free(&job);
+    vector_encoder_close(&e);
+    psgvit_device_close(&device);
+}
+
+static void test_same_bits(void **state)
+{
+    (void)state;
+    psgvit_isa best = job_best_isa();
+    for (int m = 0; m < 2; m++)
+        for (psgvit_isa isa = PSGVIT_ISA_C; isa <= best; isa++) {
+            vector_case c;
+            vector_encoder e;
+            psgvit_device *device = job_device(1, isa);
+            vector_open(&c, TESTS_DIR "/vectors", job_cases[m], 0);
+            vector_encoder_open(&e, &c, device);
+            test_job alone = job_make(&c, EPOCHS);
+            alone.batch = 1;
+            job_run(&e, &alone);
+            for (int threads = 1; threads <= 5; threads += threads < 3 ? 1 : 2)
+                same_bits(&c, isa, &alone, threads);
+            job_free(&alone);
+            vector_encoder_close(&e);
+            vector_close(&c);
+            psgvit_device_close(&device);
+        }
+}
+
 /* Room behind the last float that is promised stays as it is, before and behind. */
 static void nothing_beyond(const vector_case *c, const vector_encoder *e)
 {
@@ -252,9 +295,10 @@ static void test_reentrant(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outputs),        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_nothing_beyond), cmocka_unit_test(test_no_epochs),
-        cmocka_unit_test(test_callbacks),      cmocka_unit_test(test_reentrant),
+        cmocka_unit_test(test_outputs),   cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_nothing_beyond),
+        cmocka_unit_test(test_no_epochs), cmocka_unit_test(test_callbacks),
+        cmocka_unit_test(test_reentrant),
     };
     return cmocka_run_group_tests_name("api: jobs", tests, NULL, NULL);
 }

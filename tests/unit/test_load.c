@@ -147,8 +147,8 @@ static void test_types(void **state)
         size_t count = eegpt ? 4 : 64;
         for (int d = 0; d < DTYPES; d++) {
             double sum = 0, size = 0;
-            model_file m = make(eegpt ? "eegpt" : "osf-nano", eegpt ? eegpt_config : osf_config,
-                                dtypes[d]);
+            model_file m =
+                make(eegpt ? "eegpt" : "osf-nano", eegpt ? eegpt_config : osf_config, dtypes[d]);
             embed(&m, eegpt, d ? found : first, count);
             for (size_t i = 0; d && i < count; i++) {
                 sum += pow((double)found[i] - (double)first[i], 2);

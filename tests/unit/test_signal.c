@@ -32,12 +32,8 @@ static float from_bits(uint32_t u)
 static float take(float value, psgvit_nan_policy nan, int clamp)
 {
     psgvit_error err;
-    pv_signal s = {.samples = &value,
-                   .epochs = 1,
-                   .channels = 1,
-                   .length = 1,
-                   .nan = nan,
-                   .clamp = clamp};
+    pv_signal s = {
+        .samples = &value, .epochs = 1, .channels = 1, .length = 1, .nan = nan, .clamp = clamp};
     float out = 77;
     if (pv_signal_take(&s, &out, &err))
         fail_msg("%s", err.message);
@@ -48,19 +44,12 @@ static float take(float value, psgvit_nan_policy nan, int clamp)
 static void test_torch_clamp(void **state)
 {
     (void)state;
-    static const float pairs[][2] = {{0.0f, 0.0f},
-                                     {-0.0f, -0.0f},
-                                     {6.0f, 6.0f},
-                                     {-6.0f, -6.0f},
-                                     {5.9999995f, 5.9999995f},
-                                     {6.0000005f, 6.0f},
-                                     {-6.0000005f, -6.0f},
-                                     {1e-40f, 1e-40f},
-                                     {-1e-45f, -1e-45f},
-                                     {1e38f, 6.0f},
-                                     {-FLT_MAX, -6.0f},
-                                     {INFINITY, 6.0f},
-                                     {-INFINITY, -6.0f}};
+    static const float pairs[][2] = {
+        {0.0f, 0.0f},         {-0.0f, -0.0f},           {6.0f, 6.0f},
+        {-6.0f, -6.0f},       {5.9999995f, 5.9999995f}, {6.0000005f, 6.0f},
+        {-6.0000005f, -6.0f}, {1e-40f, 1e-40f},         {-1e-45f, -1e-45f},
+        {1e38f, 6.0f},        {-FLT_MAX, -6.0f},        {INFINITY, 6.0f},
+        {-INFINITY, -6.0f}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         assert_int_equal(bits(take(pairs[i][0], PSGVIT_NAN_PROPAGATE, 1)), bits(pairs[i][1]));
     assert_true(isnan(take(NAN, PSGVIT_NAN_PROPAGATE, 1)));
@@ -98,7 +87,8 @@ static void test_zero(void **state)
             assert_int_equal(bits(take(bad[i], PSGVIT_NAN_ZERO, clamp)), 0);
 }
 
-/* One bad sample at every place of two epochs of three channels, in lengths about a block of 256. */
+/* One bad sample at every place of two epochs of three channels, in lengths about a block of 256.
+ */
 static void test_refuse(void **state)
 {
     (void)state;

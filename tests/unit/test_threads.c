@@ -2,8 +2,8 @@
 /*
  * Many threads of the caller at once: one encoder shared by eight for a thousand calls, several
  * shapes through one pool, and a storm of opening and closing. One OpenMP thread a call, so that
- * ThreadSanitizer sees every lock there is. What each thread finds is compared afterwards: cmocka is
- * for one thread.
+ * ThreadSanitizer sees every lock there is. What each thread finds is compared afterwards: cmocka
+ * is for one thread.
  */
 #include "unit/job.h"
 
@@ -84,13 +84,13 @@ static test_job shaped(const vector_case *c, int shape)
     return job;
 }
 
-static void share_one(const char *name, int shapes, int calls)
+static void share_one(const char *name, psgvit_isa isa, int shapes, int calls)
 {
     vector_case c;
     vector_encoder e;
     test_job expected[SHAPES];
     caller callers[CALLERS];
-    psgvit_device *device = job_device(1, PSGVIT_ISA_AUTO);
+    psgvit_device *device = job_device(1, isa);
     vector_open(&c, TESTS_DIR "/vectors", name, 0);
     vector_encoder_open(&e, &c, device);
     for (int s = 0; s < shapes; s++) {
@@ -98,8 +98,8 @@ static void share_one(const char *name, int shapes, int calls)
         job_run(&e, &expected[s]);
     }
     for (int i = 0; i < CALLERS; i++) {
-        callers[i] = (caller){
-            .c = &c, .e = &e, .expected = expected, .shapes = shapes, .calls = calls};
+        callers[i] =
+            (caller){.c = &c, .e = &e, .expected = expected, .shapes = shapes, .calls = calls};
         for (int s = 0; s < shapes; s++)
             callers[i].job[s] = shaped(&c, s);
     }
@@ -117,18 +117,21 @@ static void share_one(const char *name, int shapes, int calls)
 static void test_share(void **state)
 {
     (void)state;
-    share_one(job_cases[0], 1, CALLS);
-    share_one(job_cases[1], 1, CALLS);
+    share_one(job_cases[0], PSGVIT_ISA_AUTO, 1, CALLS);
+    share_one(job_cases[1], PSGVIT_ISA_AUTO, 1, CALLS);
 }
 
 static void test_shapes(void **state)
 {
     (void)state;
-    share_one(job_cases[0], SHAPES, 3 * SHAPES);
-    share_one(job_cases[1], SHAPES, 3 * SHAPES);
+    for (int m = 0; m < 2; m++) {
+        share_one(job_cases[m], PSGVIT_ISA_AUTO, SHAPES, 3 * SHAPES);
+        share_one(job_cases[m], PSGVIT_ISA_C, SHAPES, SHAPES); /* OpenBLAS, if there is one */
+    }
 }
 
-/* Opens and closes an encoder on the shared device, and one on a device of its own, and uses both. */
+/* Opens and closes an encoder on the shared device, and one on a device of its own, and uses both.
+ */
 static void *storm(void *user)
 {
     caller *self = user;
@@ -141,9 +144,9 @@ static void *storm(void *user)
         psgvit_device *device = own ? own : self->device;
         vector_encoder e = {0};
         const vector_case *c = self->c;
-        if (c->eegpt ? eegpt_encoder_open_memory(&e.eegpt, device, c->image, c->image_size, NULL,
-                                                 &err)
-                     : osf_encoder_open_memory(&e.osf, device, c->image, c->image_size, NULL, &err))
+        if (c->eegpt
+                ? eegpt_encoder_open_memory(&e.eegpt, device, c->image, c->image_size, NULL, &err)
+                : osf_encoder_open_memory(&e.osf, device, c->image, c->image_size, NULL, &err))
             note(self, err.message);
         else if (job_encode(&e, &self->job[0], &err))
             note(self, err.message);
