@@ -45,7 +45,7 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
     }
 }
 
-/* ---- our own: W as panels [n / nr][k][nr], the last one padded with zeros ---- */
+/* ---- our own: W as panels [n / nr][k][nr], the last one padded ---- */
 
 /* K is cut so that a panel's part (KC * nr floats) stays in L1 and no sum runs over more than KC
  * products before it is added to the others: the error of a chain of 3072 is three times that of
@@ -65,17 +65,8 @@ static size_t tiles_pack_rows(const pv_kernels *kernels)
 static void tiles_pack(const pv_kernels *kernels, const float *rows, size_t first, size_t count,
                        size_t k, float *packed)
 {
-    size_t nr = kernels->nr;
-    for (size_t p = 0; p < count; p += nr) {
-        float *panel = packed + (first + p) * k;
-        size_t real = count - p < nr ? count - p : nr;
-        for (size_t j = 0; j < k; j++) {
-            for (size_t i = 0; i < real; i++)
-                panel[j * nr + i] = rows[(p + i) * k + j];
-            for (size_t i = real; i < nr; i++)
-                panel[j * nr + i] = 0.0f;
-        }
-    }
+    for (size_t p = 0; p < count; p += kernels->nr)
+        kernels->pack(rows + p * k, k, count - p, k, packed + (first + p) * k);
 }
 
 /* One panel times rows [m0, m1), for k in [k0, k1). A last panel that is wider than what is left of

@@ -264,18 +264,28 @@ static size_t amx_pack_rows(const pv_kernels *kernels)
     return PANEL;
 }
 
+/* One step of a panel, its k in rows of 32 columns as the tile kernel packs them, to two tiles. */
+static void amx_pack_step(float (*step)[PANEL], float *to)
+{
+    for (size_t tile = 0; tile < 2; tile++)
+        for (size_t row = 0; row < TILE; row++, to += STEP) {
+            memcpy(to, step[row] + tile * TILE, TILE * sizeof *to);
+            memcpy(to + TILE, step[row + TILE] + tile * TILE, TILE * sizeof *to);
+        }
+}
+
 static void amx_pack(const pv_kernels *kernels, const float *rows, size_t first, size_t count,
                      size_t k, float *packed)
 {
-    (void)kernels;
     size_t padded = (k + STEP - 1) / STEP * STEP;
-    for (size_t r = 0; r < (count + PANEL - 1) / PANEL * PANEL; r++) {
-        float *panel = packed + (first + r) / PANEL * PANEL * padded;
-        size_t tile = (first + r) % PANEL / TILE, lane = (first + r) % TILE;
-        for (size_t j = 0; j < padded; j++) {
-            size_t step = j / STEP, row = j % TILE, odd = j % STEP / TILE;
-            float value = r < count && j < k ? rows[r * k + j] : 0.0f;
-            panel[((step * 2 + tile) * TILE + row) * STEP + odd * TILE + lane] = value;
+    for (size_t p = 0; p < count; p += PANEL) {
+        float *panel = packed + (first + p) * padded;
+        for (size_t j = 0; j < k; j += STEP) {
+            _Alignas(64) float step[STEP][PANEL];
+            size_t width = k - j < STEP ? k - j : STEP;
+            kernels->pack(rows + p * k + j, k, count - p, width, step[0]);
+            memset(step[width - 1] + PANEL, 0, (STEP - width) * sizeof step[0]);
+            amx_pack_step(step, panel + j * PANEL);
         }
     }
 }

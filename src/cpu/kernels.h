@@ -33,10 +33,9 @@ typedef struct pv_kernels {
                       float *y);
 
     /* Epilogues of a row of a linear layer, in place; bias may be NULL (none): y += bias,
-     * y = gelu(y + bias), y += bias + r. */
+     * y = gelu(y + bias). */
     void (*bias)(float *y, const float *bias, size_t n);
     void (*bias_gelu)(float *y, const float *bias, size_t n);
-    void (*bias_residual)(float *y, const float *bias, const float *r, size_t n);
 
     /* y = a + b. */
     void (*add)(const float *a, const float *b, size_t n, float *y);
@@ -50,6 +49,10 @@ typedef struct pv_kernels {
     size_t mr, nr;
     void (*gemm_tile)(size_t rows, size_t k, const float *a, size_t a_stride, const float *b,
                       float *c, size_t c_stride, int accumulate);
+
+    /* `count` rows of k, at least one, stride apart, to a panel [k, nr]; only the first nr are taken,
+     * and the columns of rows that are missing hold copies. */
+    void (*pack)(const float *rows, size_t stride, size_t count, size_t k, float *panel);
 
     void (*attention)(const pv_head *head);
     size_t (*attention_workspace)(size_t keys, size_t dim); /* floats; queries go in blocks of mr */

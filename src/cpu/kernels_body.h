@@ -138,16 +138,14 @@ static void layernorm(const float *x, const float *gamma, const float *beta, flo
     }
 }
 
-/* y + b + r, or gelu of it. `bias` and `r` may be NULL. */
-PV_INLINE void finish_row(float *y, const float *bias, const float *r, size_t n, int gelu)
+/* y + b, or gelu of it. `bias` may be NULL. */
+PV_INLINE void finish_row(float *y, const float *bias, size_t n, int gelu)
 {
     size_t i = 0;
     for (; i + VEC <= n; i += VEC) {
         vec v = vec_load(y + i);
         if (bias)
             v = vec_add(v, vec_load(bias + i));
-        if (r)
-            v = vec_add(v, vec_load(r + i));
         vec_store(y + i, gelu ? gelu_of(v) : v);
     }
     if (i < n) {
@@ -155,8 +153,6 @@ PV_INLINE void finish_row(float *y, const float *bias, const float *r, size_t n,
         vec v = vec_load_n(y + i, left);
         if (bias)
             v = vec_add(v, vec_load_n(bias + i, left));
-        if (r)
-            v = vec_add(v, vec_load_n(r + i, left));
         vec_store_n(y + i, gelu ? gelu_of(v) : v, left);
     }
 }
@@ -164,23 +160,15 @@ PV_INLINE void finish_row(float *y, const float *bias, const float *r, size_t n,
 static void add_bias(float *y, const float *bias, size_t n)
 {
     if (bias)
-        finish_row(y, bias, NULL, n, 0);
+        finish_row(y, bias, n, 0);
 }
 
 static void bias_gelu(float *y, const float *bias, size_t n)
 {
     if (bias)
-        finish_row(y, bias, NULL, n, 1);
+        finish_row(y, bias, n, 1);
     else
-        finish_row(y, NULL, NULL, n, 1);
-}
-
-static void bias_residual(float *y, const float *bias, const float *r, size_t n)
-{
-    if (bias)
-        finish_row(y, bias, r, n, 0);
-    else
-        finish_row(y, NULL, r, n, 0);
+        finish_row(y, NULL, n, 1);
 }
 
 static void add(const float *a, const float *b, size_t n, float *y)
@@ -270,6 +258,34 @@ static void gemm_tile(size_t rows, size_t k, const float *a, size_t a_stride, co
     }
 }
 
+/* VEC rows of k, of which `count` exist, to columns of a panel; the others repeat the first. */
+static void pack_rows(const float *rows, size_t stride, size_t count, size_t k, float *panel)
+{
+    for (size_t d = 0; d < k; d += VEC) {
+        const size_t left = k - d;
+        vec block[VEC];
+        PV_UNROLL
+        for (size_t i = 0; i < VEC; i++) {
+            const float *row = rows + (i < count ? i : 0) * stride + d;
+            block[i] = left < VEC ? vec_load_n(row, left) : vec_load(row);
+        }
+        vec_transpose(block);
+        PV_UNROLL
+        for (size_t i = 0; i < VEC; i++) {
+            if (i < left)
+                vec_store(panel + (d + i) * TILE_COLUMNS, block[i]);
+        }
+    }
+}
+
+static void pack(const float *rows, size_t stride, size_t count, size_t k, float *panel)
+{
+    for (size_t i = 0; i < TILE_COLUMNS; i += VEC) {
+        const size_t left = i < count ? count - i : 0;
+        pack_rows(left > 0 ? rows + i * stride : rows, stride, left, k, panel + i);
+    }
+}
+
 /* ---- attention ------------------------------------------------------------------------------- */
 
 /* Where a head's packed operands lie in its workspace. */
@@ -293,27 +309,6 @@ static size_t attention_workspace(size_t keys, size_t dim)
            TILE_ROWS * TILE_COLUMNS;
 }
 
-/* One VEC of keys, of which `count` exist, to columns of a panel: dim rows, TILE_COLUMNS apart. In
- * place of those that don't stands the first; nobody asks for their scores. */
-static void pack_keys(const float *k, size_t stride, size_t count, size_t dim, float *panel)
-{
-    for (size_t d = 0; d < dim; d += VEC) {
-        const size_t left = dim - d;
-        vec block[VEC];
-        PV_UNROLL
-        for (size_t i = 0; i < VEC; i++) {
-            const float *row = k + (i < count ? i : 0) * stride + d;
-            block[i] = left < VEC ? vec_load_n(row, left) : vec_load(row);
-        }
-        vec_transpose(block);
-        PV_UNROLL
-        for (size_t i = 0; i < VEC; i++) {
-            if (i < left)
-                vec_store(panel + (d + i) * TILE_COLUMNS, block[i]);
-        }
-    }
-}
-
 static packed_head pack_head(const pv_head *h)
 {
     const size_t key_pad = padded(h->keys, TILE_COLUMNS), dim_pad = padded(h->dim, TILE_COLUMNS);
@@ -321,11 +316,8 @@ static packed_head pack_head(const pv_head *h)
     float *scores = v + padded(h->keys * dim_pad, 16);
     const packed_head p = {key_pad, h->workspace, v, scores, scores + TILE_ROWS * key_pad};
 
-    for (size_t key = 0; key < key_pad; key += VEC) {
-        const size_t count = key < h->keys ? h->keys - key : 0, column = key % TILE_COLUMNS;
-        const float *from = count > 0 ? h->k + key * h->k_stride : h->k;
-        pack_keys(from, h->k_stride, count, h->dim, p.k + (key - column) * h->dim + column);
-    }
+    for (size_t key = 0; key < key_pad; key += TILE_COLUMNS)
+        pack(h->k + key * h->k_stride, h->k_stride, h->keys - key, h->dim, p.k + key * h->dim);
     for (size_t d = 0; d < dim_pad; d += VEC) {
         const size_t left = d < h->dim ? h->dim - d : 0, column = d % TILE_COLUMNS;
         float *to = p.v + (d - column) * h->keys + column;
@@ -441,12 +433,12 @@ const pv_kernels PV_KERNELS = {
     .layernorm = layernorm,
     .bias = add_bias,
     .bias_gelu = bias_gelu,
-    .bias_residual = bias_residual,
     .add = add,
     .axpy = axpy,
     .mr = TILE_ROWS,
     .nr = TILE_COLUMNS,
     .gemm_tile = gemm_tile,
+    .pack = pack,
     .attention = attention,
     .attention_workspace = attention_workspace,
 };

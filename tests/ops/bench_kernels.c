@@ -71,11 +71,6 @@ static void run_gelu(const bench *b)
     b->kernels->bias_gelu(b->out, b->b, b->n);
 }
 
-static void run_residual(const bench *b)
-{
-    b->kernels->bias_residual(b->out, b->b, b->c, b->n);
-}
-
 static void run_add(const bench *b)
 {
     b->kernels->add(b->a, b->b, b->n, b->out);
@@ -129,7 +124,6 @@ static void bench_table(bench *b, const char *level)
     rows_of(b, "layernorm", run_layernorm, 768);
     rows_of(b, "bias", run_bias, 3072);
     rows_of(b, "bias_gelu", run_gelu, 3072);
-    rows_of(b, "bias_residual", run_residual, 768);
     rows_of(b, "add", run_add, 768);
     rows_of(b, "axpy", run_axpy, 768);
     b->k = 384;
