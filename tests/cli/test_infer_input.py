@@ -234,6 +234,9 @@ class Models(Case):
 
     def test_configs(self):
         self.bad("missing.json", self.osf, "-c", "missing.json")
+        os.mkfifo("fifo.json")
+        for name in "fifo.json", "/dev/zero", ".":
+            self.bad(name, self.osf, "-c", name)
         for text, word in ("{", "JSON"), ('{"width": 129}', "129"), ('{"depth": 2}', "2"):
             with open("c.json", "w") as f:
                 f.write(text)

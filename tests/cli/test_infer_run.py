@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
@@ -48,6 +49,16 @@ class Several(Case):
         self.assertEqual(report["inputs"][1]["output"], "o/night.safetensors")
         self.assertIn("epoch 0", report["inputs"][2]["error"])
         self.infer("-o", "o/", "missing", "none", code=1)
+
+    def test_many(self):
+        """Nothing is held open from one input to the next."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+        names = [f"{i}.bin" for i in range(60)]
+        for name in names:
+            os.link("eeg.bin", name)
+        self.eegpt_infer("-o", "o/", *names, preexec_fn=limit)
+        self.assertEqual(len(self.names("o")), 60)
 
     def test_faults_of_all(self):
         """A fault of model, device or command line stops at once with its own code."""
