@@ -193,9 +193,9 @@ class Talk(Case):
         end = time.monotonic() + (30 if until else 2.5)
         text = b""
         while True:
-            if p.poll() is None and (time.monotonic() > end or until and until in text):
+            if time.monotonic() > end or until and until in text:
                 p.terminate()
-                end += 60
+                end, until = end + 60, None
             if not select.select([ours], [], [], 0.05)[0]:
                 continue
             try:
