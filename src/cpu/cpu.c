@@ -183,10 +183,11 @@ static const pv_backend cpu_backend = {
     .mean_rows = pv_cpu_record_mean_rows,
 };
 
-/* The level in force, and how it multiplies. Our own kernels where there are some for this CPU: they
- * read weights packed once, where BLAS packs at every call, and give a row the same bits in any
- * batch. 12 blocks of OSF-base at 91 rows on 2 threads of an Intel Xeon with AMX (bench_linear 2 91,
- * 2026-11-22): AMX 34 ms, AVX-512 65 ms, Debian's OpenBLAS 0.3.21 290 ms. OpenBLAS for the rest. */
+/* The level in force, and how it multiplies. Our own kernels where there are some for this CPU:
+ * they read weights packed once, where BLAS packs at every call, and give a row the same bits in
+ * any batch. 12 blocks of OSF-base at 91 rows on 2 threads of an Intel Xeon with AMX (bench_linear
+ * 2 91, 2026-11-22): AMX 34 ms, AVX-512 65 ms, Debian's OpenBLAS 0.3.21 290 ms. OpenBLAS for the
+ * rest. */
 static psgvit_status choose_isa(cpu_device *d, psgvit_isa asked, psgvit_isa *isa, psgvit_error *err)
 {
     psgvit_isa machine = pv_cpu_isa();

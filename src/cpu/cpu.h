@@ -75,8 +75,8 @@ struct cpu_gemm {
 /* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads.
  */
 extern const cpu_gemm pv_cpu_gemm_tiles;
-/* AMX tiles with the error of float32; NULL where the kernel refuses them. Called only if the CPU has
- * them. */
+/* AMX tiles with the error of float32; NULL where the kernel refuses them. Called only if the CPU
+ * has them. */
 const cpu_gemm *pv_cpu_gemm_amx(void);
 /* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
  * library was built without. `driver` becomes its name and version. */

@@ -50,8 +50,8 @@ typedef struct pv_kernels {
     void (*gemm_tile)(size_t rows, size_t k, const float *a, size_t a_stride, const float *b,
                       float *c, size_t c_stride, int accumulate);
 
-    /* `count` rows of k, at least one, stride apart, to a panel [k, nr]; only the first nr are taken,
-     * and the columns of rows that are missing hold copies. */
+    /* `count` rows of k, at least one, stride apart, to a panel [k, nr]; only the first nr are
+     * taken, and the columns of rows that are missing hold copies. */
     void (*pack)(const float *rows, size_t stride, size_t count, size_t k, float *panel);
 
     void (*attention)(const pv_head *head);

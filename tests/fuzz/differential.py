@@ -2,9 +2,9 @@
 """Our verdict on safetensors files against that of the reference.
 
 Makes files by hand and by chance (sound ones, then changed in their structure), and asks both the
-Python package `safetensors`, whose deserialize() is SafeTensors::deserialize() of the Rust crate, and
-our parser (verdict.c, one process for all cases). The verdicts must be equal, but for what we refuse
-on purpose (the STRICT sentences) and for numbers beyond float64 in a field that is ignored.
+Python package `safetensors`, whose deserialize() is SafeTensors::deserialize() of the Rust crate,
+and our parser (verdict.c, one process for all cases). The verdicts must be equal, but for what we
+refuse on purpose (the STRICT sentences) and for numbers beyond float64 in a field that is ignored.
 
 Usage: differential.py --probe VERDICT_PROGRAM [--count 10000] [--seed 1]
        differential.py --seeds FOLDER      write the cases made by hand, as seeds for the fuzzer
@@ -65,7 +65,8 @@ def by_hand():
         yield pack(b'{"__metadata__":{"k":"' + raw + b'"}}')
         yield pack(b'{"' + raw + b'":' + entry().encode() + b"}", b"\0" * 4)
     yield from map(pack, (
-        "", " ", "{", "}", "{}", " {}", "\t\n\r {}", "{} ", "{}\t\n\r ", "{}\0", "{}x", "{}{}", "{},",
+        "", " ", "{", "}", "{}", " {}", "\t\n\r {}", "{} ", "{}\t\n\r ", "{}\0", "{}x", "{}{}",
+        "{},",
         "\ufeff{}", "\f{}", "{}\v", "[]", "1", "null", '"a"', "true", "/**/{}", "{//\n}", "{'a':1}",
         "{,}", '{"a"}', '{"a":}', '{"a":1}', '{"a":null}', "{null:1}", '{"__metadata__":null}',
         '{"__metadata__":{}}', '{"__metadata__":{},"__metadata__":{}}',
@@ -92,11 +93,12 @@ def by_hand():
         '{"dtype":17,"shape":[1],"data_offsets":[0,4]}',
         '{"Dtype":"F32","shape":[1],"data_offsets":[0,4]}',
         '{"\\u0064type":"\\u004632","shape":[1],"data_offsets":[0,4]}'))
-    for value in ("0", "-0", "-1", "1.5", "1.", ".5", "01", "-01", "+1", "1e2", "1E+2", "1e-2", "1e", "1e+",
-                  "1e999", "1e-999", "0e999999999999", "-1e999", "-", "--1", "NaN", "Infinity", "0x1",
-                  "18446744073709551616", "9" * 400, "1.e5", "true", "false", "null", "nul", "True",
-                  "tru", "[]", "[1,2]", "[1,]", "[,]", "[1 2]", "{}", '{"b":[{}]}', '{"b"}', "{1:2}",
-                  '{"b":1,"b":1}', '"\\n"', '"', "", "[}", "{]", "'a'", "1 1"):
+    for value in ("0", "-0", "-1", "1.5", "1.", ".5", "01", "-01", "+1", "1e2", "1E+2", "1e-2",
+                  "1e", "1e+", "1e999", "1e-999", "0e999999999999", "-1e999", "-", "--1", "NaN",
+                  "Infinity", "0x1", "18446744073709551616", "9" * 400, "1.e5", "true", "false",
+                  "null", "nul", "True", "tru", "[]", "[1,2]", "[1,]", "[,]", "[1 2]", "{}",
+                  '{"b":[{}]}', '{"b"}', "{1:2}", '{"b":1,"b":1}', '"\\n"', '"', "", "[}", "{]",
+                  "'a'", "1 1"):
         yield one('{"x":%s,"dtype":"F32","shape":[1],"data_offsets":[0,4]}' % value)
     for depth in (12, 13, 14, 15, 16, 17, 30, 120, 126, 127, 128, 1000):
         for left, right in ("[]", ("{\"b\":", "}")):
@@ -105,15 +107,17 @@ def by_hand():
     for dtype, bits in DTYPES.items():
         yield one(entry(dtype, "[4]", f"[0,{bits // 2}]"), b"\0" * (bits // 2))
         yield one(entry(dtype, "[3]", f"[0,{bits * 3 // 8}]"), b"\0" * (bits * 3 // 8))
-    yield from (one(entry(name)) for name in ("f32", "F128", "", "F32 ", "F3", "\\u0000", "BFLOAT16"))
-    for dim in ("-1", "1.0", "1e0", '"1"', "null", "true", "[1]", "-0", "01", "18446744073709551615",
-                "18446744073709551616", "1,", "", "0", "4294967296,4294967296", "{}",
+    yield from (one(entry(name))
+                for name in ("f32", "F128", "", "F32 ", "F3", "\\u0000", "BFLOAT16"))
+    for dim in ("-1", "1.0", "1e0", '"1"', "null", "true", "[1]", "-0", "01",
+                "18446744073709551615", "18446744073709551616", "1,", "", "0",
+                "4294967296,4294967296", "{}",
                 "2,18446744073709551614", "9223372036854775808,2,0", "0,9223372036854775808,2",
                 "2,9223372036854775807", "2305843009213693952", "1,1,1,1,1,1,1,1,1,1,1,1"):
         yield one(entry("F32", f"[{dim}]"))
         yield one(entry("I32", f"[{dim}]", "[0,0]"), b"")
-    for offsets in ("[]", "[0]", "[0,4,0]", "[0,4,]", "[-1,4]", "[0,4.0]", "[0,1e1]", '["0",4]', "{}",
-                    "[0,null]", "[4,0]", "[1,4]", "[0,3]", "[0,5]", "[4,8]", "null", "[0,4",
+    for offsets in ("[]", "[0]", "[0,4,0]", "[0,4,]", "[-1,4]", "[0,4.0]", "[0,1e1]", '["0",4]',
+                    "{}", "[0,null]", "[4,0]", "[1,4]", "[0,3]", "[0,5]", "[4,8]", "null", "[0,4",
                     "[0,18446744073709551615]", "[18446744073709551615,18446744073709551615]",
                     "[0,18446744073709551616]", "[18446744073709551612,0]"):
         yield one(entry(offsets=offsets))
@@ -182,8 +186,8 @@ def edit_numbers(rng, row):
         row[1][i] = (key, json.dumps(numbers))
 
 
-VALUES = ("1e999", "-0.0", "null", "[[[]]]", '{"a":{"b":[]}}', "[" * 15 + "]" * 15, '"\\ud800"', "01",
-          "1.5e-3", '"\\ud83d\\ude00"', "tru", "[" * 13 + "]" * 13, "99999999999999999999")
+VALUES = ("1e999", "-0.0", "null", "[[[]]]", '{"a":{"b":[]}}', "[" * 15 + "]" * 15, '"\\ud800"',
+          "01", "1.5e-3", '"\\ud83d\\ude00"', "tru", "[" * 13 + "]" * 13, "99999999999999999999")
 
 
 def edit_rows(rng, rows):
@@ -232,7 +236,8 @@ def edit_text(rng, text):
     if kind == 4:
         return text[:at] + "\\u%04x" % (ord(text[at]) & 0xFFFF) + text[at + 1:]
     if kind == 5:
-        return " " * rng.randrange(9) + text + rng.choice((" ", "\n", "\0", "{}", "\t")) * rng.randrange(3)
+        tail = rng.choice((" ", "\n", "\0", "{}", "\t")) * rng.randrange(3)
+        return " " * rng.randrange(9) + text + tail
     if kind == 6:
         end = rng.randrange(at, len(text) + 1)
         return text[:end] + text[at:end] + text[end:]
