@@ -137,9 +137,9 @@ static psgvit_status check(const eegpt_encoder *e, const eegpt_job *job, size_t 
     if (job->logits)
         PV_TRY(check_logits(e, samples, patches, err));
     PV_TRY(pv_check_output("features", job->features, job->features_capacity, job->epochs,
-                           patches * info->summary_tokens * info->width, err));
-    return pv_check_output("logits", job->logits, job->logits_capacity, job->epochs, info->outputs,
-                           err);
+                           patches, info->summary_tokens * info->width, err));
+    return pv_check_output("logits", job->logits, job->logits_capacity, job->epochs, 1,
+                           info->outputs, err);
 }
 
 psgvit_status eegpt_encode(eegpt_encoder *encoder, const eegpt_job *job, psgvit_error *err)
@@ -151,7 +151,8 @@ psgvit_status eegpt_encode(eegpt_encoder *encoder, const eegpt_job *job, psgvit_
     const eegpt_info *info = &encoder->info;
     size_t samples = own.samples ? own.samples : info->samples;
     PV_TRY(check(encoder, &own, samples, err));
-    size_t rows = eegpt_patch_count(encoder, samples) * (info->tokens + info->summary_tokens);
+    size_t patches = eegpt_patch_count(encoder, samples);
+    size_t tokens = info->tokens + info->summary_tokens;
     pv_job common = {
         .signal = {.samples = own.signal,
                    .epochs = own.epochs,
@@ -160,7 +161,7 @@ psgvit_status eegpt_encode(eegpt_encoder *encoder, const eegpt_job *job, psgvit_
                    .first_epoch = own.first_epoch,
                    .nan = own.nan},
         .output = {own.features, own.logits},
-        .batch = own.batch ? own.batch : pv_default_batch(rows),
+        .batch = own.batch ? own.batch : pv_default_batch(patches, tokens),
         .progress = own.progress,
         .cancel = own.cancel,
         .user = own.user,

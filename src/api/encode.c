@@ -133,21 +133,22 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
     return PSGVIT_OK;
 }
 
-size_t pv_default_batch(size_t rows)
+size_t pv_default_batch(size_t sequences, size_t tokens)
 {
     enum { ROWS = 1536 }; /* keep the matrix products at their best; more only costs memory */
-    return rows < ROWS ? ROWS / rows : 1;
+    size_t batch = ROWS / sequences / tokens;
+    return batch ? batch : 1;
 }
 
 psgvit_status pv_check_output(const char *name, const float *output, size_t capacity, size_t epochs,
-                              size_t each, psgvit_error *err)
+                              size_t rows, size_t cols, psgvit_error *err)
 {
-    size_t needed;
+    size_t each, needed;
     if (!output)
         return PSGVIT_OK;
-    if (!pv_mul(epochs, each, &needed))
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "job.%s: %zu epochs of %zu floats overflow", name,
-                       epochs, each);
+    if (!pv_mul(rows, cols, &each) || !pv_mul(epochs, each, &needed))
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "job.%s: %zu epochs of %zu x %zu floats overflow",
+                       name, epochs, rows, cols);
     if (capacity < needed)
         return pv_fail(err, PSGVIT_E_ARGUMENT,
                        "job.%s has room for %zu floats, expected %zu (%zu epochs of %zu)", name,

@@ -42,12 +42,12 @@ typedef struct pv_job {
 /* Runs a checked job, batch by batch. */
 psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err);
 
-/* PSGVIT_E_ARGUMENT unless an output that is wanted has room for `epochs` times `each` floats. */
+/* PSGVIT_E_ARGUMENT unless an output that is wanted has room for [epochs, rows, cols]. */
 psgvit_status pv_check_output(const char *name, const float *output, size_t capacity, size_t epochs,
-                              size_t each, psgvit_error *err);
+                              size_t rows, size_t cols, psgvit_error *err);
 
-/* Epochs of a batch that suit the device, from the rows that an epoch has. */
-size_t pv_default_batch(size_t rows);
+/* Epochs of a batch that suit the device; each has `sequences` of `tokens`, neither of them 0. */
+size_t pv_default_batch(size_t sequences, size_t tokens);
 
 /* What is common to osf_job and eegpt_job and can be wrong about it. */
 psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int outputs,

@@ -114,10 +114,10 @@ static psgvit_status check(const osf_encoder *e, const osf_job *job, size_t samp
         return pv_fail(err, PSGVIT_E_INPUT,
                        "an epoch has %zu samples, expected a multiple of %zu, at most %zu", samples,
                        info->patch_samples, info->samples);
-    PV_TRY(pv_check_output("cls", job->cls, job->cls_capacity, job->epochs, info->width, err));
-    PV_TRY(pv_check_output("patches", job->patches, job->patches_capacity, job->epochs,
-                           patches * info->width, err));
-    return pv_check_output("mean", job->mean, job->mean_capacity, job->epochs, info->width, err);
+    PV_TRY(pv_check_output("cls", job->cls, job->cls_capacity, job->epochs, 1, info->width, err));
+    PV_TRY(pv_check_output("patches", job->patches, job->patches_capacity, job->epochs, patches,
+                           info->width, err));
+    return pv_check_output("mean", job->mean, job->mean_capacity, job->epochs, 1, info->width, err);
 }
 
 psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error *err)
@@ -138,7 +138,7 @@ psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error 
                    .clamp = !own.no_clamp,
                    .names = encoder->info.leads == 12 ? pv_osf_leads : NULL},
         .output = {own.cls, own.patches, own.mean},
-        .batch = own.batch ? own.batch : pv_default_batch(osf_patch_count(encoder, samples) + 1),
+        .batch = own.batch ? own.batch : pv_default_batch(1, osf_patch_count(encoder, samples) + 1),
         .progress = own.progress,
         .cancel = own.cancel,
         .user = own.user,
