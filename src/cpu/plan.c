@@ -190,9 +190,9 @@ psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range r
 
 /* ---- running ---- */
 
-/* OpenMP's own barrier spins for milliseconds before it sleeps: where other programs want the cores,
- * a thread that waits keeps the one it waits for from running, op after op (2 threads on a busy
- * machine: 649 ms where one takes 298). This one gives the core away after SPINS. */
+/* OpenMP's own barrier spins for milliseconds before it sleeps: where other programs want the
+ * cores, a thread that waits keeps the one it waits for from running, op after op (2 threads on a
+ * busy machine: 649 ms where one takes 298). This one gives the core away after SPINS. */
 typedef struct cpu_barrier {
     atomic_uint arrived, generation;
 } cpu_barrier;
