@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The pool of passes, the loop over batches, and the checks that both encoders share. */
 #include "api/encode.h"
 
 #include "base/checked.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* One line of the log, formatted on the stack. */
 #include "base/log.h"
 
 #include <stdarg.h>

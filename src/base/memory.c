@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Aligned memory, in huge pages where it is large. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 

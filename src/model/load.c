@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Reads, checks and packs tensors: matrices row by row into the backend's layout, all else as it
+ * is. */
 #include "model/load.h"
 
 #include "base/memory.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* OSF: reads its weights into a store, and records its forward pass for a shape. What computes is
+ * behind ops.h. */
 #include "model/osf_model.h"
 
 #include "base/checked.h"

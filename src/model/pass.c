@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The buffers of a pass, which owns them and the plan that is recorded over them. */
 #include "model/pass.h"
 
 #include "base/checked.h"

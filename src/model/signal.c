@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Copies a signal: refuses, zeroes or passes on what is not finite, and clamps. */
 #include "model/signal.h"
 
 #include <math.h>

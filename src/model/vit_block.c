@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* A block is a function whose lines are the steps of the paper, each with its shape. The last block
+ * of a stack is another one, since it may drop rows. */
 #include "model/vit_block.h"
 
 #include "base/checked.h"

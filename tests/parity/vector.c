@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reads the cases of tests/vectors, and makes their weights on the fly. */
 #include "parity/vector.h"
 
 #include "synth_weights.h"

@@ -63,6 +63,8 @@ def check_any(lines):
 def check_c(lines, text):
     code = strip(text).split("\n")[:-1]
     start = None
+    if len(lines) < 2 or not lines[1].startswith("/*"):
+        yield 2, "no paragraph that says what the file is"
     for number, line in enumerate(code, 1):
         if re.match(r"#\s*if\s+0\b", line):
             yield number, "#if 0"
