@@ -190,27 +190,16 @@ static eegpt_pass shape_of(const pv_eegpt_config *c, const pv_pass_shape *shape)
     return s;
 }
 
-/* A view of [rows, cols] behind what is laid out so far; false if the sizes overflow. */
-static bool lay(pv_tensor *view, pv_buffer *buffer, size_t *floats, size_t rows, size_t cols)
-{
-    size_t count;
-    if (!pv_mul(rows, cols, &count) || !pv_add(*floats, count, &count))
-        return false;
-    *view = pv_view(buffer, *floats, rows, cols);
-    *floats = count;
-    return true;
-}
-
 static bool lay_memory(eegpt_pass *s, pv_buffer *buffer, size_t *floats)
 {
     size_t patches = s->vit.sequences, tokens = patches * s->patch.channels;
     size_t leads = s->patch.epochs * s->patch.channels;
     *floats = 0;
     if (!pv_vit_memory_lay(&s->vit_memory, &s->vit, buffer, floats) ||
-        !lay(&s->projected, buffer, floats, leads, s->patch.samples) ||
-        !lay(&s->columns, buffer, floats, tokens, s->patch.length) ||
-        !lay(&s->features, buffer, floats, patches * s->vit.keep.count, s->vit.width) ||
-        !lay(&s->hidden, buffer, floats, patches, PV_PROBE_HIDDEN))
+        !pv_lay(&s->projected, buffer, floats, leads, s->patch.samples) ||
+        !pv_lay(&s->columns, buffer, floats, tokens, s->patch.length) ||
+        !pv_lay(&s->features, buffer, floats, patches * s->vit.keep.count, s->vit.width) ||
+        !pv_lay(&s->hidden, buffer, floats, patches, PV_PROBE_HIDDEN))
         return false;
     s->tokens = pv_view(buffer, s->vit_memory.h.offset, tokens, s->vit.width);
     return true;
@@ -259,10 +248,5 @@ psgvit_status pv_eegpt_record(const pv_eegpt_model *m, const pv_pass_shape *shap
     PV_TRY(pv_pass_create(pass, m->store->device, shape, signal, floats, each, err));
     (void)lay_memory(&s, (*pass)->work, &floats);
     forward(m, &s, *pass);
-    psgvit_status status = pv_plan_finish((*pass)->plan, err);
-    if (status) {
-        pv_pass_destroy(*pass);
-        *pass = NULL;
-    }
-    return status;
+    return pv_pass_finish(pass, err);
 }

@@ -3,7 +3,6 @@
  * behind ops.h. */
 #include "model/osf_model.h"
 
-#include "base/checked.h"
 #include "base/memory.h"
 #include "model/load.h"
 
@@ -158,16 +157,15 @@ static osf_pass shape_of(const pv_osf_config *c, const pv_pass_shape *shape)
     return s;
 }
 
-static int lay_memory(osf_pass *s, pv_buffer *buffer, size_t *floats)
+static bool lay_memory(osf_pass *s, pv_buffer *buffer, size_t *floats)
 {
-    size_t rows = s->vit.sequences * s->patches, cols = s->patch.group * s->patch.length, columns;
+    size_t rows = s->vit.sequences * s->patches;
     *floats = 0;
     if (!pv_vit_memory_lay(&s->vit_memory, &s->vit, buffer, floats) ||
-        !pv_mul(rows, cols, &columns) || !pv_add(*floats, columns, floats))
-        return 0;
-    s->columns = pv_view(buffer, *floats - columns, rows, cols);
+        !pv_lay(&s->columns, buffer, floats, rows, s->patch.group * s->patch.length))
+        return false;
     s->tokens = pv_view(buffer, s->vit_memory.h.offset, rows, s->vit.width);
-    return 1;
+    return true;
 }
 
 static void forward(const pv_osf_model *m, const osf_pass *s, pv_pass *pass)
@@ -206,10 +204,5 @@ psgvit_status pv_osf_record(const pv_osf_model *m, const pv_pass_shape *shape, p
                           each, err));
     (void)lay_memory(&s, (*pass)->work, &floats);
     forward(m, &s, *pass);
-    psgvit_status status = pv_plan_finish((*pass)->plan, err);
-    if (status) {
-        pv_pass_destroy(*pass);
-        *pass = NULL;
-    }
-    return status;
+    return pv_pass_finish(pass, err);
 }

@@ -59,3 +59,23 @@ psgvit_status pv_pass_create(pv_pass **pass, psgvit_device *device, const pv_pas
     *pass = p;
     return PSGVIT_OK;
 }
+
+psgvit_status pv_pass_finish(pv_pass **pass, psgvit_error *err)
+{
+    psgvit_status status = pv_plan_finish((*pass)->plan, err);
+    if (status) {
+        pv_pass_destroy(*pass);
+        *pass = NULL;
+    }
+    return status;
+}
+
+bool pv_lay(pv_tensor *view, pv_buffer *buffer, size_t *floats, size_t rows, size_t cols)
+{
+    size_t end;
+    if (!pv_mul(rows, cols, &end) || !pv_add(*floats, end, &end))
+        return false;
+    *view = pv_view(buffer, *floats, rows, cols);
+    *floats = end;
+    return true;
+}

@@ -6,6 +6,8 @@
 
 #include "ops/ops.h"
 
+#include <stdbool.h>
+
 enum { PV_OUTPUTS = 3 }; /* most outputs of a model */
 
 /* What tells one pass from another. */
@@ -32,7 +34,13 @@ typedef struct pv_pass {
 psgvit_status pv_pass_create(pv_pass **pass, psgvit_device *device, const pv_pass_shape *shape,
                              size_t signal_floats, size_t work_floats,
                              const size_t output_floats[PV_OUTPUTS], psgvit_error *err);
+/* Ends the recording; a pass that could not be recorded is destroyed, and *pass is NULL. */
+psgvit_status pv_pass_finish(pv_pass **pass, psgvit_error *err);
 void pv_pass_destroy(pv_pass *pass);
+
+/* A view of [rows, cols] in `buffer` (NULL: only to count) behind the *floats that are laid out so
+ * far; false if the sizes overflow. */
+bool pv_lay(pv_tensor *view, pv_buffer *buffer, size_t *floats, size_t rows, size_t cols);
 
 /* The view of a wanted output, [rows, cols] in all. */
 static inline pv_tensor pv_pass_output(const pv_pass *pass, int i, size_t rows, size_t cols)

@@ -5,13 +5,13 @@
 
 #include "base/checked.h"
 
-int pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffer, size_t *offset)
+bool pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffer, size_t *offset)
 {
     size_t rows, inner = s->heads * s->head_dim, at = *offset, most;
     size_t widest = 2 * s->width + 4 * inner + s->hidden;
     if (!pv_mul(s->sequences, s->tokens, &rows) || !pv_mul(rows, widest, &most) ||
         !pv_add(most, at, &most))
-        return 0;
+        return false;
     m->x = pv_view(buffer, at, rows, s->width);
     m->h = pv_view(buffer, at += rows * s->width, rows, s->width);
     m->qkv = pv_view(buffer, at += rows * s->width, rows, 3 * inner);
@@ -20,7 +20,7 @@ int pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffer
     at += rows * (4 * inner > s->hidden ? 4 * inner : s->hidden);
     m->kept = pv_view(buffer, at, s->sequences * s->keep.count, s->width);
     *offset = at + s->sequences * s->keep.count * s->width;
-    return 1;
+    return true;
 }
 
 /* The first rows of t: what is kept of it lies without gaps. */

@@ -9,6 +9,8 @@
 
 #include "ops/ops.h"
 
+#include <stdbool.h>
+
 typedef struct pv_vit_block {
     pv_norm_weight norm1, norm2; /* [D] */
     pv_linear_weight qkv;        /* [3*H*d, D]; not in a last block */
@@ -43,8 +45,8 @@ typedef struct pv_vit_memory {
 
 /* Lays the views out from *offset on in `buffer` (NULL: only to count) and moves *offset behind
  * them; false if the sizes overflow. */
-int pv_vit_memory_lay(pv_vit_memory *memory, const pv_vit_shape *shape, pv_buffer *buffer,
-                      size_t *offset);
+bool pv_vit_memory_lay(pv_vit_memory *memory, const pv_vit_shape *shape, pv_buffer *buffer,
+                       size_t *offset);
 
 /* All blocks, over memory->x [S*N, D]. Returns where the result is: x, or `kept` [S*count, D]. */
 pv_tensor pv_vit_blocks(pv_plan *plan, const pv_vit_block *blocks, size_t depth,
