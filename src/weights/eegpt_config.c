@@ -26,57 +26,57 @@ enum { STRIDE = 32, HEADS = 8 }; /* what no shape tells: the reference's default
 
 /* ---- the tensors ----------------------------------------------------------------------------- */
 
-static void block_rows(pv_rows *rows, const pv_eegpt_config *c, size_t i)
+static void block_rows(pv_row_list *rows, const pv_eegpt_config *c, size_t i)
 {
     const uint64_t d = c->width, m = c->mlp_dim;
-    pv_rows_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm1.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm1.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){3 * d, d}, "target_encoder.blocks.%zu.attn.qkv.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm1.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm1.bias", i);
+    pv_row_add(rows, (uint64_t[4]){3 * d, d}, "target_encoder.blocks.%zu.attn.qkv.weight", i);
     if (c->qkv_bias)
-        pv_rows_add(rows, (uint64_t[4]){3 * d}, "target_encoder.blocks.%zu.attn.qkv.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){d, d}, "target_encoder.blocks.%zu.attn.proj.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.attn.proj.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm2.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm2.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){m, d}, "target_encoder.blocks.%zu.mlp.fc1.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){m}, "target_encoder.blocks.%zu.mlp.fc1.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){d, m}, "target_encoder.blocks.%zu.mlp.fc2.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.mlp.fc2.bias", i);
+        pv_row_add(rows, (uint64_t[4]){3 * d}, "target_encoder.blocks.%zu.attn.qkv.bias", i);
+    pv_row_add(rows, (uint64_t[4]){d, d}, "target_encoder.blocks.%zu.attn.proj.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.attn.proj.bias", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm2.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.norm2.bias", i);
+    pv_row_add(rows, (uint64_t[4]){m, d}, "target_encoder.blocks.%zu.mlp.fc1.weight", i);
+    pv_row_add(rows, (uint64_t[4]){m}, "target_encoder.blocks.%zu.mlp.fc1.bias", i);
+    pv_row_add(rows, (uint64_t[4]){d, m}, "target_encoder.blocks.%zu.mlp.fc2.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "target_encoder.blocks.%zu.mlp.fc2.bias", i);
 }
 
-static void probe_rows(pv_rows *rows, const pv_eegpt_config *c)
+static void probe_rows(pv_row_list *rows, const pv_eegpt_config *c)
 {
     const uint64_t hidden = PV_PROBE_HIDDEN;
-    pv_rows_add(rows, (uint64_t[4]){hidden}, "final_layer.probe1.bias");
-    pv_rows_add(rows, (uint64_t[4]){hidden, (uint64_t)c->summary * c->width}, PROBE1);
-    pv_rows_add(rows, (uint64_t[4]){c->outputs}, "final_layer.probe2.bias");
-    pv_rows_add(rows, (uint64_t[4]){c->outputs, c->probe_patches * hidden}, PROBE2);
+    pv_row_add(rows, (uint64_t[4]){hidden}, "final_layer.probe1.bias");
+    pv_row_add(rows, (uint64_t[4]){hidden, (uint64_t)c->summary * c->width}, PROBE1);
+    pv_row_add(rows, (uint64_t[4]){c->outputs}, "final_layer.probe2.bias");
+    pv_row_add(rows, (uint64_t[4]){c->outputs, c->probe_patches * hidden}, PROBE2);
 }
 
 psgvit_status pv_eegpt_rows(const pv_eegpt_config *c, size_t id_rank, pv_row_fn fn, void *user,
                             psgvit_error *err)
 {
-    pv_rows rows = {.fn = fn, .user = user, .err = err, .prefix = c->prefix};
+    pv_row_list rows = {.fn = fn, .user = user, .err = err, .prefix = c->prefix};
     const uint64_t d = c->width, tokens = c->tokens, one_id[4] = {1, tokens};
     rows.dtype = PSGVIT_DTYPE_I64;
     rows.unused = true;
-    pv_rows_add(&rows, id_rank == 2 ? one_id : (uint64_t[4]){tokens}, "chans_id");
+    pv_row_add(&rows, id_rank == 2 ? one_id : (uint64_t[4]){tokens}, "chans_id");
     rows.dtype = PSGVIT_DTYPE_F32;
     rows.unused = false;
     if (c->chan_proj == PV_CHAN_PROJ_LINEAR)
-        pv_rows_add(&rows, (uint64_t[4]){tokens, c->channels}, PROJ_LINEAR);
+        pv_row_add(&rows, (uint64_t[4]){tokens, c->channels}, PROJ_LINEAR);
     if (c->chan_proj != PV_CHAN_PROJ_NONE)
-        pv_rows_add(&rows, (uint64_t[4]){tokens}, "chan_proj.proj.bias");
+        pv_row_add(&rows, (uint64_t[4]){tokens}, "chan_proj.proj.bias");
     if (c->chan_proj == PV_CHAN_PROJ_CONV1D)
-        pv_rows_add(&rows, (uint64_t[4]){tokens, c->channels, 1}, PROJ_CONV);
-    pv_rows_add(&rows, (uint64_t[4]){1, c->summary, d}, SUMMARY);
-    pv_rows_add(&rows, (uint64_t[4]){d, 1, 1, c->patch_samples}, PATCH);
-    pv_rows_add(&rows, (uint64_t[4]){d}, "target_encoder.patch_embed.proj.bias");
-    pv_rows_add(&rows, (uint64_t[4]){c->channel_rows, d}, "target_encoder.chan_embed.weight");
+        pv_row_add(&rows, (uint64_t[4]){tokens, c->channels, 1}, PROJ_CONV);
+    pv_row_add(&rows, (uint64_t[4]){1, c->summary, d}, SUMMARY);
+    pv_row_add(&rows, (uint64_t[4]){d, 1, 1, c->patch_samples}, PATCH);
+    pv_row_add(&rows, (uint64_t[4]){d}, "target_encoder.patch_embed.proj.bias");
+    pv_row_add(&rows, (uint64_t[4]){c->channel_rows, d}, "target_encoder.chan_embed.weight");
     for (size_t i = 0; i < c->depth && rows.status == PSGVIT_OK; i++)
         block_rows(&rows, c, i);
-    pv_rows_add(&rows, (uint64_t[4]){d}, "target_encoder.norm.weight");
-    pv_rows_add(&rows, (uint64_t[4]){d}, "target_encoder.norm.bias");
+    pv_row_add(&rows, (uint64_t[4]){d}, "target_encoder.norm.weight");
+    pv_row_add(&rows, (uint64_t[4]){d}, "target_encoder.norm.bias");
     if (c->outputs)
         probe_rows(&rows, c);
     return rows.status;

@@ -48,45 +48,46 @@ static void derive(pv_osf_config *c)
 
 /* ---- the tensors ----------------------------------------------------------------------------- */
 
-static void block_rows(pv_rows *rows, const pv_osf_config *c, size_t i)
+static void block_rows(pv_row_list *rows, const pv_osf_config *c, size_t i)
 {
     const uint64_t d = c->width, m = c->mlp_dim, inner = HEAD_DIM * (uint64_t)c->heads;
-    pv_rows_add(rows, (uint64_t[4]){d}, "block%zu.attn.norm.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "block%zu.attn.norm.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){3 * inner, d}, "block%zu.attn.fn.to_qkv.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){3 * inner}, "block%zu.attn.fn.to_qkv.bias", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "block%zu.attn.norm.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "block%zu.attn.norm.bias", i);
+    pv_row_add(rows, (uint64_t[4]){3 * inner, d}, "block%zu.attn.fn.to_qkv.weight", i);
+    pv_row_add(rows, (uint64_t[4]){3 * inner}, "block%zu.attn.fn.to_qkv.bias", i);
     if (c->has_out) {
-        pv_rows_add(rows, (uint64_t[4]){d, inner}, "block%zu.attn.fn.to_out.0.weight", i);
-        pv_rows_add(rows, (uint64_t[4]){d}, "block%zu.attn.fn.to_out.0.bias", i);
+        pv_row_add(rows, (uint64_t[4]){d, inner}, "block%zu.attn.fn.to_out.0.weight", i);
+        pv_row_add(rows, (uint64_t[4]){d}, "block%zu.attn.fn.to_out.0.bias", i);
     }
-    pv_rows_add(rows, (uint64_t[4]){d}, "block%zu.ff.norm.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "block%zu.ff.norm.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){m, d}, "block%zu.ff.fn.net.0.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){m}, "block%zu.ff.fn.net.0.bias", i);
-    pv_rows_add(rows, (uint64_t[4]){d, m}, "block%zu.ff.fn.net.3.weight", i);
-    pv_rows_add(rows, (uint64_t[4]){d}, "block%zu.ff.fn.net.3.bias", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "block%zu.ff.norm.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "block%zu.ff.norm.bias", i);
+    pv_row_add(rows, (uint64_t[4]){m, d}, "block%zu.ff.fn.net.0.weight", i);
+    pv_row_add(rows, (uint64_t[4]){m}, "block%zu.ff.fn.net.0.bias", i);
+    pv_row_add(rows, (uint64_t[4]){d, m}, "block%zu.ff.fn.net.3.weight", i);
+    pv_row_add(rows, (uint64_t[4]){d}, "block%zu.ff.fn.net.3.bias", i);
 }
 
 psgvit_status pv_osf_rows(const pv_osf_config *c, pv_row_fn fn, void *user, psgvit_error *err)
 {
-    pv_rows rows = {.fn = fn, .user = user, .err = err, .prefix = "", .dtype = PSGVIT_DTYPE_F32};
+    pv_row_list rows = {
+        .fn = fn, .user = user, .err = err, .prefix = "", .dtype = PSGVIT_DTYPE_F32};
     const uint64_t d = c->width;
-    pv_rows_add(&rows, (uint64_t[4]){1, 1, d}, "cls_token");
-    pv_rows_add(&rows, (uint64_t[4]){1, (uint64_t)c->max_patches + 1, d}, "pos_embedding");
+    pv_row_add(&rows, (uint64_t[4]){1, 1, d}, "cls_token");
+    pv_row_add(&rows, (uint64_t[4]){1, (uint64_t)c->max_patches + 1, d}, "pos_embedding");
     if (c->lead_wise) {
-        pv_rows_add(&rows, (uint64_t[4]){d, 1, c->patch_leads, c->patch_samples},
+        pv_row_add(&rows, (uint64_t[4]){d, 1, c->patch_leads, c->patch_samples},
                     "to_patch_embedding.weight");
         rows.unused = true;
-        pv_rows_add(&rows, (uint64_t[4]){c->leads / c->patch_leads, d}, "lead_emb.weight");
+        pv_row_add(&rows, (uint64_t[4]){c->leads / c->patch_leads, d}, "lead_emb.weight");
         rows.unused = false;
     } else {
-        pv_rows_add(&rows, (uint64_t[4]){d, c->leads, c->patch_samples},
+        pv_row_add(&rows, (uint64_t[4]){d, c->leads, c->patch_samples},
                     "to_patch_embedding.weight");
     }
     for (size_t i = 0; i < c->depth && rows.status == PSGVIT_OK; i++)
         block_rows(&rows, c, i);
-    pv_rows_add(&rows, (uint64_t[4]){d}, "norm.weight");
-    pv_rows_add(&rows, (uint64_t[4]){d}, "norm.bias");
+    pv_row_add(&rows, (uint64_t[4]){d}, "norm.weight");
+    pv_row_add(&rows, (uint64_t[4]){d}, "norm.bias");
     return rows.status;
 }
 

@@ -13,7 +13,7 @@ enum { NAME_MAX_BYTES = 128, EXTRAS_LOGGED = 16 };
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-void pv_rows_add(pv_rows *rows, const uint64_t shape[4], const char *format, ...)
+void pv_row_add(pv_row_list *rows, const uint64_t shape[4], const char *format, ...)
 {
     if (rows->status != PSGVIT_OK)
         return;

@@ -26,7 +26,7 @@ psgvit_status pv_eegpt_rows(const pv_eegpt_config *config, size_t id_rank, pv_ro
                             psgvit_error *err);
 
 /* Hands rows to fn, each named by `prefix` and a format. The sizes of a shape end with a 0. */
-typedef struct pv_rows {
+typedef struct pv_row_list {
     pv_row_fn fn;
     void *user;
     psgvit_error *err;
@@ -34,8 +34,8 @@ typedef struct pv_rows {
     psgvit_dtype dtype;   /* of the rows that follow */
     bool unused;          /* these too */
     psgvit_status status; /* the first that was not PSGVIT_OK: the rest is skipped */
-} pv_rows;
-void pv_rows_add(pv_rows *rows, const uint64_t shape[4], const char *format, ...)
+} pv_row_list;
+void pv_row_add(pv_row_list *rows, const uint64_t shape[4], const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* "[12, 64]" into `text` of PV_SHAPE_TEXT bytes, which is returned; long shapes are cut. */
