@@ -204,11 +204,10 @@ psgvit_status psgvit_recording_open(psgvit_recording **recording, const char *pa
     if (!path)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "path is NULL");
     psgvit_recording_params own;
-    PV_TRY(pv_take_params(&own, sizeof own, params, "psgvit_recording_params", err));
+    PV_TRY(pv_take_params(&own, sizeof own, params, "params", err));
     if ((unsigned)own.format > PSGVIT_FORMAT_EDF || (unsigned)own.layout > PSGVIT_LAYOUT_CHANNELS)
         return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "psgvit_recording_params: format is %d and layout is %d, expected at most "
-                       "%d and %d",
+                       "params.format is %d and params.layout is %d, expected at most %d and %d",
                        (int)own.format, (int)own.layout, PSGVIT_FORMAT_EDF, PSGVIT_LAYOUT_CHANNELS);
     psgvit_recording *made = calloc(1, sizeof *made);
     if (!made)
@@ -249,7 +248,10 @@ psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal, 
                                     size_t *epochs, psgvit_error *err)
 {
     if (!recording || !signal || !epochs)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "recording, signal or epochs is NULL");
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL",
+                       !recording ? "recording"
+                       : !signal  ? "signal"
+                                  : "epochs");
     const psgvit_recording_info *info = &recording->info;
     *epochs = 0;
     if (!info->channels || !info->samples)

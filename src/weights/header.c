@@ -50,9 +50,9 @@ static label label_of(const char *name, size_t length)
 }
 
 /* Ends the pass: a rule of the format is broken that JSON knows nothing of. `format` continues
- * "FILE: tensor "NAME" ". Returns false. */
+ * "FILE: tensor 'NAME' ". Returns false. */
 #define refuse(p, format, ...)                                                                     \
-    stop((p), pv_fail((p)->err, PSGVIT_E_MODEL, "%s: tensor \"%s\" " format, (p)->file,            \
+    stop((p), pv_fail((p)->err, PSGVIT_E_MODEL, "%s: tensor '%s' " format, (p)->file,            \
                       label_of((p)->key, (p)->key_length).text, __VA_ARGS__))
 
 static bool stop(parser *p, psgvit_status status)
@@ -243,12 +243,13 @@ static psgvit_status not_json(const parser *p)
 {
     const pv_cursor *json = &p->json;
     char found[16] = "the end", where[128] = "";
-    if (json->at<json->end && * json->at> 0x20 && *json->at < 0x7F)
-        snprintf(found, sizeof found, "'%c'", *json->at);
-    else if (json->at < json->end)
-        snprintf(found, sizeof found, "byte 0x%02X", (unsigned)(unsigned char)*json->at);
+    if (json->at < json->end) {
+        unsigned byte = (unsigned char)*json->at;
+        bool visible = byte > 0x20 && byte < 0x7F;
+        snprintf(found, sizeof found, visible ? "'%c'" : "byte 0x%02X", byte);
+    }
     if (p->key)
-        snprintf(where, sizeof where, ", \"%s\"", label_of(p->key, p->key_length).text);
+        snprintf(where, sizeof where, ", '%s'", label_of(p->key, p->key_length).text);
     return pv_fail(p->err, PSGVIT_E_MODEL, "%s: header byte %zu%s: expected %s, found %s", p->file,
                    (size_t)(json->at - p->start), where, json->expected, found);
 }
@@ -278,13 +279,13 @@ static psgvit_status check_tensor(psgvit_tensor *tensor, uint64_t begin, const c
     uint64_t end = tensor->bytes, bits;
     if (tensor->offset != begin)
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" begins at byte %" PRIu64 " of the data, expected %" PRIu64
+                       "%s: tensor '%s' begins at byte %" PRIu64 " of the data, expected %" PRIu64
                        ", where the one before it ends: there is %s",
                        file, name, tensor->offset, begin,
                        tensor->offset < begin ? "an overlap" : "a hole");
     if (end < begin)
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" ends at byte %" PRIu64
+                       "%s: tensor '%s' ends at byte %" PRIu64
                        " of the data, expected at least %" PRIu64 ", where it begins",
                        file, name, end, begin);
     tensor->bytes = end - begin;
@@ -293,21 +294,21 @@ static psgvit_status check_tensor(psgvit_tensor *tensor, uint64_t begin, const c
         if (!pv_mul_u64(tensor->elements, tensor->shape[i], &tensor->elements))
             return pv_fail(
                 err, PSGVIT_E_MODEL,
-                "%s: tensor \"%s\" has a shape whose product exceeds 64 bits at dimension "
+                "%s: tensor '%s' has a shape whose product exceeds 64 bits at dimension "
                 "%zu, %" PRIu64,
                 file, name, i, tensor->shape[i]);
     if (!pv_mul_u64(tensor->elements, psgvit_dtype_bits(tensor->dtype), &bits))
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" has %" PRIu64
+                       "%s: tensor '%s' has %" PRIu64
                        " elements of %s, whose bits exceed 64 bits",
                        file, name, tensor->elements, dtype);
     if (bits % 8 != 0)
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" has %" PRIu64 " elements of %s, expected whole bytes",
+                       "%s: tensor '%s' has %" PRIu64 " elements of %s, expected whole bytes",
                        file, name, tensor->elements, dtype);
     if (bits / 8 != tensor->bytes)
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" has %" PRIu64 " bytes, expected %" PRIu64 " for %" PRIu64
+                       "%s: tensor '%s' has %" PRIu64 " bytes, expected %" PRIu64 " for %" PRIu64
                        " elements of %s",
                        file, name, tensor->bytes, bits / 8, tensor->elements, dtype);
     return PSGVIT_OK;
@@ -348,7 +349,7 @@ psgvit_status pv_header_parse(pv_table *table, const char *text, size_t size, ui
     const char *twice = pv_table_index(table);
     if (twice)
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" occurs twice, expected each name once", file,
+                       "%s: tensor '%s' occurs twice, expected each name once", file,
                        label_of(twice, strlen(twice)).text);
     return check_layout(table, data_bytes, file, err);
 }

@@ -141,14 +141,14 @@ static psgvit_status load(psgvit_weights *w, size_t cap, psgvit_error *err)
 static psgvit_status take_params(psgvit_weights_params *own, const psgvit_weights_params *params,
                                  psgvit_error *err)
 {
-    PV_TRY(pv_take_params(own, sizeof *own, params, "psgvit_weights_params", err));
+    PV_TRY(pv_take_params(own, sizeof *own, params, "params", err));
     if (own->flags & ~(unsigned)PSGVIT_READ)
         return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "psgvit_weights_params.flags is 0x%X, expected 0 or PSGVIT_READ",
+                       "params.flags is %#x, expected 0 or PSGVIT_READ",
                        own->flags);
     if (own->max_header > HEADER_CAP)
         return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "psgvit_weights_params.max_header is %zu, expected at most %d",
+                       "params.max_header is %zu, expected at most %d",
                        own->max_header, HEADER_CAP);
     if (own->max_header == 0)
         own->max_header = HEADER_DEFAULT;
@@ -175,7 +175,7 @@ psgvit_status psgvit_weights_open(psgvit_weights **weights, const char *path,
     if (weights)
         *weights = NULL;
     if (!weights || !path)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open: %s is NULL",
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL",
                        weights ? "path" : "weights");
     PV_TRY(take_params(&own, params, err));
     PV_TRY(handle_new(&w, path, err));
@@ -193,7 +193,7 @@ psgvit_status psgvit_weights_open_memory(psgvit_weights **weights, const void *d
     if (weights)
         *weights = NULL;
     if (!weights || !data)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open_memory: %s is NULL",
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL",
                        weights ? "data" : "weights");
     PV_TRY(take_params(&own, params, err));
     PV_TRY(handle_new(&w, "memory", err));
@@ -253,7 +253,7 @@ static psgvit_status fill_table(pv_table *table, const pv_table_row *rows, const
     for (size_t i = 0; i < table->size.tensors; i++) {
         if (!fill_row(&table->tensors[i], &rows[i], table->dims + dims, &offset))
             return pv_fail(err, PSGVIT_E_MODEL,
-                           "tensor \"%s\": the bytes of its shape overflow 64 bits", rows[i].name);
+                           "tensor '%s': the bytes of its shape overflow 64 bits", rows[i].name);
         table->tensors[i].name = add_text(table, &text, rows[i].name);
         dims += rows[i].rank;
     }
@@ -340,16 +340,16 @@ static psgvit_status locate(const psgvit_weights *weights, const psgvit_tensor *
 {
     uint64_t size = psgvit_dtype_bits(tensor->dtype) / 8, end, bytes, last;
     if (!weights->has_data)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "tensor \"%s\" is of a table without data",
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "tensor '%s' is of a table without data",
                        tensor->name);
     if (!pv_add_u64(first, count, &end) || end > tensor->elements)
         return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "%s: tensor \"%s\" has %" PRIu64 " elements, asked for %" PRIu64
+                       "%s: tensor '%s' has %" PRIu64 " elements, asked for %" PRIu64
                        " from number %" PRIu64,
                        weights->name, tensor->name, tensor->elements, count, first);
     if (!pv_mul_u64(end, size, &bytes) || !pv_add_u64(tensor->offset, bytes, &last) ||
         last > weights->data_bytes)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s: tensor \"%s\" is not of this file",
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s: tensor '%s' is not of this file",
                        weights->name, tensor->name);
     *at = weights->data_at + tensor->offset + first * size;
     return PSGVIT_OK;
@@ -383,7 +383,7 @@ psgvit_status pv_weights_read_checked(const psgvit_weights *weights, const psgvi
     *bad = UINT64_MAX;
     if (!pv_is_float(tensor->dtype))
         return pv_fail(err, PSGVIT_E_MODEL,
-                       "%s: tensor \"%s\" is %s, expected F32, F16, BF16 or F64", weights->name,
+                       "%s: tensor '%s' is %s, expected F32, F16, BF16 or F64", weights->name,
                        tensor->name, psgvit_dtype_name(tensor->dtype));
     PV_TRY(locate(weights, tensor, first, count, &at, err));
     if (weights->file.data)
@@ -400,7 +400,7 @@ psgvit_status psgvit_weights_read(const psgvit_weights *weights, const psgvit_te
 {
     uint64_t bad;
     if (!weights || !tensor || !values)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_read: %s is NULL",
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL",
                        !weights  ? "weights"
                        : !tensor ? "tensor"
                                  : "values");
@@ -412,7 +412,7 @@ psgvit_status pv_weights_read_i64(const psgvit_weights *weights, const psgvit_te
 {
     uint64_t at = 0;
     if (tensor->dtype != PSGVIT_DTYPE_I64)
-        return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor \"%s\" is %s, expected I64", weights->name,
+        return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor '%s' is %s, expected I64", weights->name,
                        tensor->name, psgvit_dtype_name(tensor->dtype));
     PV_TRY(locate(weights, tensor, 0, tensor->elements, &at, err));
     return pv_file_read(&weights->file, at, values, (size_t)tensor->bytes, err);

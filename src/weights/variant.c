@@ -74,7 +74,7 @@ psgvit_status psgvit_weights_open_variant(psgvit_weights **weights, const char *
     if (weights)
         *weights = NULL;
     if (!weights || !variant)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_open_variant: %s is NULL",
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%s is NULL",
                        weights ? "variant" : "weights");
     list l = {0};
     char *json = NULL;

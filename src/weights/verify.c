@@ -63,7 +63,7 @@ psgvit_status psgvit_weights_verify(const psgvit_weights *weights, const char *c
     if (model)
         *model = NULL;
     if (!weights)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "psgvit_weights_verify: weights is NULL");
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "weights is NULL");
     const char *kind = pv_model_kind(weights, err);
     if (!kind)
         return PSGVIT_E_MODEL;

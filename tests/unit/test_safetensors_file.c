@@ -178,7 +178,7 @@ static void test_read_i64(void **state)
         assert_int_equal(
             pv_weights_read_i64(weights, psgvit_weights_find(weights, "a"), values, &err),
             PSGVIT_E_MODEL);
-        assert_non_null(strstr(err.message, "tensor \"a\" is F32, expected I64"));
+        assert_non_null(strstr(err.message, "tensor 'a' is F32, expected I64"));
         psgvit_weights_close(&weights);
     }
     assert_int_equal(unlink(path_of("big")), 0);
@@ -324,20 +324,20 @@ static void test_names_in_messages(void **state)
 {
     (void)state;
     char name[301] = "", header[512], words[512];
-    refuse("{'a\\n\\u007f\x7F':{}}", 0, "tensor \"a\\n\\u007f?\" has no dtype");
+    refuse("{'a\\n\\u007f\x7F':{}}", 0, "tensor 'a\\n\\u007f?' has no dtype");
     refuse("{'a\\n\\u001b':" ONE "}", 3, "expected 3");
     refuse("{'a\\n\\u001b\\u007f':{'dtype':'F32','shape':[1],'data_offsets':[1,5]}}", 5,
-           "tensor \"a???\" begins");
+           "tensor 'a?\?\?' begins");
     memset(name, 'x', 300);
     snprintf(header, sizeof header, "{'%s':{}}", name);
     name[100] = '\0';
-    snprintf(words, sizeof words, "tensor \"%s...\" has no dtype", name);
+    snprintf(words, sizeof words, "tensor '%s...' has no dtype", name);
     refuse(header, 0, words);
     name[100] = 'x';
     memcpy(name + 98, "\xF0\x9F\x98\x80", 4); /* not cut in the middle of a character */
     snprintf(header, sizeof header, "{'%s':{}}", name);
     name[98] = '\0';
-    snprintf(words, sizeof words, "tensor \"%s...\" has no dtype", name);
+    snprintf(words, sizeof words, "tensor '%s...' has no dtype", name);
     refuse(header, 0, words);
 }
 
@@ -434,7 +434,7 @@ static void test_arguments_of_read(void **state)
     refuse_read(weights, tensor, 5000, 1, values,
                 "has 5000 elements, asked for 1 from number 5000");
     refuse_read(weights, tensor, UINT64_MAX, 1, values, "asked for 1 from number");
-    refuse_read(other, tensor, 0, 2, values, "tensor \"a\" is not of this file");
+    refuse_read(other, tensor, 0, 2, values, "tensor 'a' is not of this file");
     copy.elements = UINT64_MAX;
     refuse_read(weights, &copy, UINT64_MAX - 1, 1, values, "is not of this file");
     copy.offset = UINT64_MAX;
@@ -442,7 +442,7 @@ static void test_arguments_of_read(void **state)
     assert_int_equal(
         psgvit_weights_read(weights, psgvit_weights_find(weights, "u"), 0, 1, values, &err),
         PSGVIT_E_MODEL);
-    assert_non_null(strstr(err.message, "tensor \"u\" is U8, expected F32, F16, BF16 or F64"));
+    assert_non_null(strstr(err.message, "tensor 'u' is U8, expected F32, F16, BF16 or F64"));
     copy = *psgvit_weights_find(weights, "i");
     copy.offset = UINT64_MAX;
     assert_int_equal(pv_weights_read_i64(weights, &copy, (int64_t[3]){0}, &err), PSGVIT_E_ARGUMENT);
@@ -474,7 +474,7 @@ static void test_table(void **state)
     assert_int_equal(tensor->offset, 56);
     assert_int_equal(tensor->bytes, 4);
     assert_string_equal(psgvit_weights_metadata(weights, "config"), "{}");
-    refuse_read(weights, tensor, 0, 1, &value, "tensor \"m\" is of a table without data");
+    refuse_read(weights, tensor, 0, 1, &value, "tensor 'm' is of a table without data");
     assert_int_equal(pv_weights_unchanged(weights, &err), PSGVIT_OK);
     pv_weights_release(weights, tensor);
     psgvit_weights_close(&weights);
@@ -492,7 +492,7 @@ static void test_table_too_large(void **state)
     psgvit_error err;
     psgvit_weights *weights = NULL;
     assert_int_equal(pv_weights_from_table(&weights, &shape, 1, NULL, &err), PSGVIT_E_MODEL);
-    assert_non_null(strstr(err.message, "tensor \"s\""));
+    assert_non_null(strstr(err.message, "tensor 's'"));
     assert_int_equal(pv_weights_from_table(&weights, &bits, 1, NULL, &err), PSGVIT_E_MODEL);
     for (size_t i = 0; i < 9; i++)
         sum[i] = (pv_table_row){"x", PSGVIT_DTYPE_U8, 1, {UINT64_MAX / 8, 0, 0, 0}};

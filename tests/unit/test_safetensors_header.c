@@ -278,7 +278,7 @@ static void test_rule_10_byte_order_mark(void **state)
 static void test_rule_11_metadata(void **state)
 {
     (void)state;
-    refuse("{'__metadata__':{'a':1}}", 0, "\"__metadata__\": expected a string, found '1'");
+    refuse("{'__metadata__':{'a':1}}", 0, "'__metadata__': expected a string, found '1'");
     refuse("{'__metadata__':{'a':null}}", 0, "expected a string, found 'n'");
     refuse("{'__metadata__':{'a':{}}}", 0, "expected a string, found '{'");
     refuse("{'__metadata__':{'a':['b']}}", 0, "expected a string, found '['");
@@ -289,8 +289,8 @@ static void test_rule_11_metadata(void **state)
     accept("{'__metadata__':{}}", 0, 0);
     accept("{'__metadata__':null}", 0, 0);
     accept("{'\\u005f_metadata__':{}}", 0, 0);
-    refuse("{'__metadata_':{}}", 0, "tensor \"__metadata_\" has no dtype");
-    refuse("{'__metadata__x':{}}", 0, "tensor \"__metadata__x\" has no dtype");
+    refuse("{'__metadata_':{}}", 0, "tensor '__metadata_' has no dtype");
+    refuse("{'__metadata__x':{}}", 0, "tensor '__metadata__x' has no dtype");
 }
 
 static void test_rule_11_metadata_kept(void **state)
@@ -332,17 +332,17 @@ static void test_rule_13_fields(void **state)
     for (int i = 0; i < 3; i++) {
         const char *b = fields[(i + 1) % 3], *c = fields[(i + 2) % 3];
         snprintf(header, sizeof header, "{'a':{%s,%s}}", b, c);
-        snprintf(words, sizeof words, "tensor \"a\" has no %s", names[i]);
+        snprintf(words, sizeof words, "tensor 'a' has no %s", names[i]);
         refuse(header, 4, words);
         snprintf(header, sizeof header, "{'a':{%s,%s,%s,%s}}", fields[i], b, c, fields[i]);
-        snprintf(words, sizeof words, "tensor \"a\" has %s twice", names[i]);
+        snprintf(words, sizeof words, "tensor 'a' has %s twice", names[i]);
         refuse(header, 4, words);
         snprintf(header, sizeof header, "{'a':{%s,%s,%s}}", b, c, fields[i]);
         accept(header, 4, 1);
     }
     refuse("{'a':{'Dtype':'F32','shape':[1],'data_offsets':[0,4]}}", 4, "has no dtype");
     accept("{'a':{'d\\u0074ype':'\\u004632','sh\\u0061pe':[1],'data_offsets':[0,4]}}", 4, 1);
-    refuse("{'a':1}", 0, "\"a\": expected '{', a tensor, found '1'");
+    refuse("{'a':1}", 0, "'a': expected '{', a tensor, found '1'");
     refuse("{'a':null}", 0, "expected '{', a tensor, found 'n'");
     refuse("{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]]}", 4, "expected ',' or '}'");
 }
@@ -350,7 +350,7 @@ static void test_rule_13_fields(void **state)
 static void test_rule_13_odd_forms(void **state)
 {
     (void)state;
-    refuse("{'a':['F32',[1],[0,4]]}", 4, "\"a\": expected '{', a tensor, found '['");
+    refuse("{'a':['F32',[1],[0,4]]}", 4, "'a': expected '{', a tensor, found '['");
     refuse("{'a':{'dtype':{'F32':null},'shape':[1],'data_offsets':[0,4]}}", 4,
            "expected a string, found '{'");
 }

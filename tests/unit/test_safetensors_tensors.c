@@ -45,7 +45,7 @@ static void test_rule_15_dtypes(void **state)
         "f32", "F128",         "",        "F32 ",
         "F3",  "F8_E4M3FNUZ_", "\\u0000", "F8_E4M3FNUZF8_E4M3FNUZF8_E4M3FNUZ"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        refuse_blob(tensor_file(unknown[i], "[1]", "[0,4]", 4), "tensor \"a\" has the dtype \"");
+        refuse_blob(tensor_file(unknown[i], "[1]", "[0,4]", 4), "tensor 'a' has the dtype \"");
     refuse("{'a':{'dtype':17,'shape':[1],'data_offsets':[0,4]}}", 4,
            "expected a string, found '1'");
 }
@@ -55,7 +55,7 @@ static void test_rule_16_unknown_dtype_hides_nothing(void **state)
     (void)state;
     refuse_blob(tensor_file("F128", "[1]", "[0,1099511627776]", 4), "has the dtype \"F128\"");
     refuse("{'a':" ONE ",'b':{'dtype':'Q4','shape':[4],'data_offsets':[4,18446744073709551615]}}",
-           4, "tensor \"b\" has the dtype \"Q4\", expected one of the 22 from BOOL to U64");
+           4, "tensor 'b' has the dtype \"Q4\", expected one of the 22 from BOOL to U64");
 }
 
 static void test_rule_17_one_table_of_sizes(void **state)
@@ -108,9 +108,9 @@ static void test_rule_19_data_offsets(void **state)
     (void)state;
     static const struct {
         const char *offsets, *words;
-    } bad[] = {{"[]", "tensor \"a\" has 0 data_offsets, expected 2"},
-               {"[0]", "tensor \"a\" has 1 data_offsets, expected 2"},
-               {"[0,4,0]", "tensor \"a\" has more than 2 data_offsets"},
+    } bad[] = {{"[]", "tensor 'a' has 0 data_offsets, expected 2"},
+               {"[0]", "tensor 'a' has 1 data_offsets, expected 2"},
+               {"[0,4,0]", "tensor 'a' has more than 2 data_offsets"},
                {"[0,4,]", "has more than 2 data_offsets"},
                {"[0 4]", "expected ',' or ']'"},
                {"[-1,4]", "expected an unsigned integer, found '-'"},
@@ -126,7 +126,7 @@ static void test_rule_20_product_of_shape(void **state)
 {
     (void)state;
     static const char words[] =
-        "tensor \"a\" has a shape whose product exceeds 64 bits at dimension 1";
+        "tensor 'a' has a shape whose product exceeds 64 bits at dimension 1";
     refuse_blob(tensor_file("U8", "[2,18446744073709551614]", "[0,0]", 0), words);
     refuse_blob(tensor_file("U8", "[4294967296,4294967296]", "[0,0]", 0), words);
     refuse_blob(tensor_file("U8", "[9223372036854775808,2,0]", "[0,0]", 0), words);
@@ -159,8 +159,8 @@ static void test_rule_23_end_behind_begin(void **state)
     (void)state;
     refuse("{'a':{'dtype':'F32','shape':[4],'data_offsets':[0,16]},"
            "'b':{'dtype':'F32','shape':[4],'data_offsets':[16,0]}}",
-           16, "tensor \"b\" ends at byte 0 of the data, expected at least 16, where it begins");
-    refuse_blob(tensor_file("F32", "[4]", "[16,0]", 16), "tensor \"a\"");
+           16, "tensor 'b' ends at byte 0 of the data, expected at least 16, where it begins");
+    refuse_blob(tensor_file("F32", "[4]", "[16,0]", 16), "tensor 'a'");
 }
 
 static void two(const char *first, const char *second, size_t data, const char *words)
@@ -181,9 +181,9 @@ static void test_rule_24_no_hole(void **state)
     (void)state;
     refuse_blob(
         tensor_file("F32", "[4]", "[4,20]", 20),
-        "tensor \"a\" begins at byte 4 of the data, expected 0, where the one before it ends: "
+        "tensor 'a' begins at byte 4 of the data, expected 0, where the one before it ends: "
         "there is a hole");
-    two("[0,4]", "[5,9]", 9, "tensor \"b\" begins at byte 5 of the data, expected 4");
+    two("[0,4]", "[5,9]", 9, "tensor 'b' begins at byte 5 of the data, expected 4");
     two("[4,8]", "[0,4]", 8, NULL);
     two("[0,4]", "[18446744073709551611,18446744073709551615]", 8, "there is a hole");
 }
@@ -192,7 +192,7 @@ static void test_rule_25_no_overlap(void **state)
 {
     (void)state;
     two("[0,4]", "[3,7]", 7,
-        "tensor \"b\" begins at byte 3 of the data, expected 4, where the one "
+        "tensor 'b' begins at byte 3 of the data, expected 4, where the one "
         "before it ends: there is an overlap");
     two("[0,4]", "[0,4]", 4, "there is an overlap"); /* the reference's test_json_attack */
     two("[0,4]", "[0,8]", 8, "there is an overlap");
@@ -219,7 +219,7 @@ static void test_rule_26_bytes_of_shape(void **state)
 {
     (void)state;
     refuse_blob(tensor_file("I32", "[2,2]", "[0,4]", 4),
-                "tensor \"a\" has 4 bytes, expected 16 for 4 elements of I32");
+                "tensor 'a' has 4 bytes, expected 16 for 4 elements of I32");
     refuse_blob(tensor_file("I32", "[2,2]", "[0,17]", 17), "has 17 bytes, expected 16");
     refuse_blob(tensor_file("F32", "[0]", "[0,4]", 4), "has 4 bytes, expected 0");
     refuse_blob(tensor_file("F32", "[]", "[0,0]", 0), "has 0 bytes, expected 4");
@@ -259,20 +259,20 @@ static void test_rule_29_names_once(void **state)
     (void)state;
     static const char four[] = "{'dtype':'U8','shape':[4],'data_offsets':[4,8]}";
     char header[256];
-    refuse("{'a':" ONE ",'a':" ONE "}", 4, "tensor \"a\" occurs twice, expected each name once");
-    refuse("{'a':" ONE ",'\\u0061':" ONE "}", 4, "tensor \"a\" occurs twice");
+    refuse("{'a':" ONE ",'a':" ONE "}", 4, "tensor 'a' occurs twice, expected each name once");
+    refuse("{'a':" ONE ",'\\u0061':" ONE "}", 4, "tensor 'a' occurs twice");
     snprintf(header, sizeof header, "{'a':" ONE ",'a':%s}", four);
-    refuse(header, 8, "tensor \"a\" occurs twice");
+    refuse(header, 8, "tensor 'a' occurs twice");
     snprintf(header, sizeof header, "{'a':%s,'b':" ONE ",'a':" ONE "}", four);
-    refuse(header, 8, "tensor \"a\" occurs twice");
+    refuse(header, 8, "tensor 'a' occurs twice");
 }
 
 static void test_rule_30_names(void **state)
 {
     (void)state;
-    refuse("{'a\\u0000b':" ONE "}", 4, "tensor \"a\\u0000b\" has a NUL in its name");
+    refuse("{'a\\u0000b':" ONE "}", 4, "tensor 'a\\u0000b' has a NUL in its name");
     refuse("{'\\u0000':" ONE "}", 4, "has a NUL in its name");
-    refuse("{ '':" ONE "}", 4, "tensor \"\" at header byte 3 has an empty name");
+    refuse("{ '':" ONE "}", 4, "tensor '' at header byte 3 has an empty name");
     accept("{'a\\\\u0000b':" ONE "}", 4, 1);
 }
 
