@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Status names, error sentences, and the one place where options structs are taken over. */
+#define _POSIX_C_SOURCE 200809L /* strerror_r */
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +45,15 @@ psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format,
 psgvit_status pv_fail_memory(psgvit_error *err, const char *what, size_t bytes)
 {
     return pv_fail(err, PSGVIT_E_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
+}
+
+psgvit_status pv_fail_errno(psgvit_error *err, psgvit_status code, const char *file,
+                            const char *what)
+{
+    int number = errno;
+    char words[128] = "";
+    (void)strerror_r(number, words, sizeof words); /* strerror's text may be another thread's */
+    return pv_fail(err, code, "%s: %s: %s (errno %d)", file, what, words, number);
 }
 
 psgvit_status pv_ok(psgvit_error *err)

@@ -13,6 +13,10 @@ psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format,
 /* PSGVIT_E_MEMORY: "out of memory: <what> needs <bytes> bytes". */
 psgvit_status pv_fail_memory(psgvit_error *err, const char *what, size_t bytes);
 
+/* "<file>: <what>: <the system's words for errno> (errno 2)". */
+psgvit_status pv_fail_errno(psgvit_error *err, psgvit_status code, const char *file,
+                            const char *what);
+
 /* Marks err as success and returns PSGVIT_OK. Every public function begins or ends with it. */
 psgvit_status pv_ok(psgvit_error *err);
 

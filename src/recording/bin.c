@@ -6,13 +6,6 @@
 #include "base/checked.h"
 #include "base/status.h"
 
-void pv_recording_cut(psgvit_recording_info *info, size_t length)
-{
-    info->length = length;
-    info->epochs = info->samples ? length / info->samples : 0;
-    info->dropped = info->samples ? length % info->samples : 0;
-}
-
 psgvit_status pv_bin_describe(psgvit_recording *recording, const psgvit_recording_params *params,
                               psgvit_error *err)
 {
@@ -46,6 +39,5 @@ psgvit_status pv_bin_describe(psgvit_recording *recording, const psgvit_recordin
     info->samples = samples;
     pv_recording_cut(info,
                      (size_t)(size / sizeof(float)) / (params->channels ? params->channels : 1));
-    recording->data = 0;
     return PSGVIT_OK;
 }

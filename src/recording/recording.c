@@ -37,8 +37,7 @@ psgvit_status pv_source_read(const pv_source *source, uint64_t offset, void *mem
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return pv_fail(err, PSGVIT_E_INPUT, "%s: cannot be read at byte %llu: %s", source->name,
-                           (unsigned long long)(offset + done), strerror(errno));
+            return pv_fail_errno(err, PSGVIT_E_INPUT, source->name, "cannot be read");
         if (n == 0)
             return pv_fail(err, PSGVIT_E_INPUT,
                            "%s: has become shorter while it was read: expected %llu bytes, found "
@@ -80,8 +79,7 @@ static psgvit_status read_all(pv_source *source, psgvit_error *err)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return pv_fail(err, PSGVIT_E_INPUT, "%s: cannot be read: %s", source->name,
-                           strerror(errno));
+            return pv_fail_errno(err, PSGVIT_E_INPUT, source->name, "cannot be read");
         if (n == 0)
             break;
         size += (size_t)n;
@@ -95,8 +93,7 @@ static psgvit_status look(pv_source *source, psgvit_error *err)
 {
     struct stat st;
     if (fstat(source->fd, &st) != 0)
-        return pv_fail(err, PSGVIT_E_INPUT, "%s: cannot be examined: %s", source->name,
-                       strerror(errno));
+        return pv_fail_errno(err, PSGVIT_E_INPUT, source->name, "cannot be inspected");
     if (S_ISDIR(st.st_mode))
         return pv_fail(err, PSGVIT_E_INPUT, "%s: expected a file or a pipe, found a folder",
                        source->name);
@@ -133,7 +130,7 @@ static psgvit_status open_source(pv_source *source, const char *path, psgvit_err
             source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         while (source->fd < 0 && errno == EINTR);
     if (source->fd < 0)
-        return pv_fail(err, PSGVIT_E_INPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        return pv_fail_errno(err, PSGVIT_E_INPUT, path, "cannot be opened");
     return look(source, err);
 }
 
@@ -143,6 +140,13 @@ static void close_source(pv_source *source)
         close(source->fd);
     free(source->memory);
     free(source->name);
+}
+
+void pv_recording_cut(psgvit_recording_info *info, size_t length)
+{
+    info->length = length;
+    info->epochs = info->samples ? length / info->samples : 0;
+    info->dropped = info->samples ? length % info->samples : 0;
 }
 
 /* ASCII only: a locale must not decide what a suffix is. */

@@ -52,11 +52,6 @@ psgvit_status pv_expect_kind(const psgvit_weights *weights, const char *kind, ps
                    pv_weights_name(weights), osf ? "OSF" : "EEGPT", osf ? "EEGPT" : "OSF");
 }
 
-static psgvit_status fail_errno(psgvit_error *err, const char *path, const char *what)
-{
-    return pv_fail(err, PSGVIT_E_MODEL, "%s: can't %s the config: %s", path, what, strerror(errno));
-}
-
 /* Up to PV_JSON_MAX + 1 bytes, so that one too many shows. */
 static psgvit_status read_all(int fd, const char *path, char *text, size_t *size, psgvit_error *err)
 {
@@ -66,7 +61,7 @@ static psgvit_status read_all(int fd, const char *path, char *text, size_t *size
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail_errno(err, path, "read");
+            return pv_fail_errno(err, PSGVIT_E_MODEL, path, "can't read the config");
         if (got == 0)
             break;
         *size += (size_t)got;
@@ -84,7 +79,7 @@ static psgvit_status load(int fd, const char *path, char **json, psgvit_error *e
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return fail_errno(err, path, "read");
+        return pv_fail_errno(err, PSGVIT_E_MODEL, path, "can't read the config");
     if (!S_ISREG(st.st_mode))
         return pv_fail(err, PSGVIT_E_MODEL, "%s: config is no regular file", path);
     size_t room = PV_JSON_MAX + 2, size = 0;
@@ -106,7 +101,7 @@ psgvit_status pv_config_load(char **json, const char *path, psgvit_error *err)
     *json = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* never waits for a FIFO */
     if (fd < 0)
-        return fail_errno(err, path, "open");
+        return pv_fail_errno(err, PSGVIT_E_MODEL, path, "can't open the config");
     psgvit_status status = load(fd, path, json, err);
     close(fd);
     return status;

@@ -19,15 +19,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* "NAME: WHAT: the system's words for errno". */
-static psgvit_status fail_errno(const pv_file *file, const char *what, psgvit_error *err)
-{
-    char words[128] = "";
-    int code = errno;
-    (void)strerror_r(code, words, sizeof words);
-    return pv_fail(err, PSGVIT_E_MODEL, "%s: %s: %s (errno %d)", file->name, what, words, code);
-}
-
 static const char *kind_of(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -67,7 +58,7 @@ static psgvit_status inspect(pv_file *file, psgvit_error *err)
 {
     struct stat st;
     if (fstat(file->fd, &st) != 0)
-        return fail_errno(file, "cannot be inspected", err);
+        return pv_fail_errno(err, PSGVIT_E_MODEL, file->name, "cannot be inspected");
     if (!S_ISREG(st.st_mode))
         return pv_fail(err, PSGVIT_E_MODEL, "%s: expected a regular file, found %s", file->name,
                        kind_of(st.st_mode));
@@ -83,7 +74,7 @@ psgvit_status pv_file_open(pv_file *file, const char *path, unsigned flags, psgv
         file->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     } while (file->fd < 0 && errno == EINTR);
     if (file->fd < 0)
-        return fail_errno(file, "cannot be opened", err);
+        return pv_fail_errno(err, PSGVIT_E_MODEL, file->name, "cannot be opened");
     psgvit_status status = inspect(file, err);
     if (status)
         pv_file_close(file);
@@ -124,7 +115,7 @@ psgvit_status pv_file_read(const pv_file *file, uint64_t offset, void *bytes, si
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail_errno(file, "cannot be read", err);
+            return pv_fail_errno(err, PSGVIT_E_MODEL, file->name, "cannot be read");
         if (got == 0)
             return pv_fail(err, PSGVIT_E_MODEL,
                            "%s: ends at byte %" PRIu64 ", expected %" PRIu64
@@ -156,7 +147,7 @@ psgvit_status pv_file_unchanged(const pv_file *file, psgvit_error *err)
     if (file->fd < 0)
         return PSGVIT_OK;
     if (fstat(file->fd, &st) != 0)
-        return fail_errno(file, "cannot be inspected", err);
+        return pv_fail_errno(err, PSGVIT_E_MODEL, file->name, "cannot be inspected");
     if ((uint64_t)st.st_size != file->size || st.st_mtim.tv_sec != file->modified.tv_sec ||
         st.st_mtim.tv_nsec != file->modified.tv_nsec)
         return pv_fail(err, PSGVIT_E_MODEL,
