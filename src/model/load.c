@@ -41,13 +41,6 @@ static void read_rows(const void *source, size_t first, size_t count, float *val
     pthread_mutex_unlock(&s->lock);
 }
 
-static void fail_non_finite(pv_loader *l, const psgvit_tensor *tensor, uint64_t index)
-{
-    l->status = pv_fail(l->err, PSGVIT_E_MODEL,
-                        "%s: tensor '%s': element %llu is not finite, expected a finite number",
-                        pv_weights_name(l->weights), tensor->name, (unsigned long long)index);
-}
-
 /* The tensor called prefix + base + suffix; config.h has made sure that it is there. */
 static const psgvit_tensor *find(pv_loader *l, const char *base, const char *suffix)
 {
@@ -78,7 +71,7 @@ static void load_matrix(pv_loader *l, const pv_matrix **matrix, const psgvit_ten
     if (!l->status && source.error.code != PSGVIT_OK)
         l->status = pv_fail(l->err, source.error.code, "%s", source.error.message);
     if (!l->status && source.bad != UINT64_MAX)
-        fail_non_finite(l, tensor, source.bad);
+        l->status = pv_weights_fail_special(l->weights, tensor, source.bad, l->err);
     l->parameters += (uint64_t)slice.count * cols;
     pv_weights_release(l->weights, tensor);
 }
@@ -90,7 +83,7 @@ static void read_values(pv_loader *l, const psgvit_tensor *tensor, size_t first,
     uint64_t bad = UINT64_MAX;
     l->status = pv_weights_read_checked(l->weights, tensor, first, count, values, &bad, l->err);
     if (!l->status && bad != UINT64_MAX)
-        fail_non_finite(l, tensor, bad);
+        l->status = pv_weights_fail_special(l->weights, tensor, bad, l->err);
     l->parameters += count;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tensors of a file into the store of a device. The shapes have been checked by config.h; here the
- * values are read, found finite, and packed. Every function builds the tensor's name from a format,
- * puts the loader's prefix in front, and does nothing once one has failed.
+ * values are read, found finite, and packed. A name, or the format of one, stands behind the
+ * loader's prefix. Functions of a loader do nothing once one of them has failed.
  */
 #ifndef PV_MODEL_LOAD_H
 #define PV_MODEL_LOAD_H

@@ -24,6 +24,10 @@ psgvit_status pv_weights_read_checked(const psgvit_weights *weights, const psgvi
                                       uint64_t first, size_t count, float *values, uint64_t *bad,
                                       psgvit_error *err);
 
+/* PSGVIT_E_MODEL: "FILE: tensor 'NAME': element 17 is NaN", or what reading it again gives. */
+psgvit_status pv_weights_fail_special(const psgvit_weights *weights, const psgvit_tensor *tensor,
+                                      uint64_t index, psgvit_error *err);
+
 /* All elements of an I64 tensor. */
 psgvit_status pv_weights_read_i64(const psgvit_weights *weights, const psgvit_tensor *tensor,
                                   int64_t *values, psgvit_error *err);

@@ -4,9 +4,8 @@
 
 #include "base/status.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHUNK = 65536 }; /* elements read at once */
 
@@ -20,11 +19,7 @@ static psgvit_status check_chunk(const verifier *v, const psgvit_tensor *t, uint
 {
     uint64_t bad;
     PV_TRY(pv_weights_read_checked(v->weights, t, first, count, v->chunk, &bad, err));
-    if (bad == UINT64_MAX)
-        return PSGVIT_OK;
-    return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor '%s': element %" PRIu64 " is %s",
-                   pv_weights_name(v->weights), t->name, bad,
-                   isnan(v->chunk[bad - first]) ? "NaN" : "infinite as float32");
+    return bad == UINT64_MAX ? PSGVIT_OK : pv_weights_fail_special(v->weights, t, bad, err);
 }
 
 /* Is called after all names and shapes have been checked. */
@@ -70,8 +65,8 @@ psgvit_status psgvit_weights_verify(const psgvit_weights *weights, const char *c
     verifier v = {.weights = weights, .chunk = malloc(CHUNK * sizeof(float))};
     if (!v.chunk)
         return pv_fail_memory(err, "verifying", CHUNK * sizeof(float));
-    psgvit_status status =
-        kind[0] == 'o' ? verify_osf(&v, config_json, err) : verify_eegpt(&v, config_json, err);
+    psgvit_status status = strcmp(kind, "osf") == 0 ? verify_osf(&v, config_json, err)
+                                                    : verify_eegpt(&v, config_json, err);
     free(v.chunk);
     if (status != PSGVIT_OK)
         return status;
