@@ -11,7 +11,6 @@
 #ifdef PSGVIT_HAVE_BLAS
 
 #include <cblas.h>
-#include <limits.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>

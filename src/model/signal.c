@@ -2,6 +2,7 @@
 /* Copies a signal: refuses, zeroes or passes on what is not finite, and clamps. */
 #include "model/signal.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@ static size_t first_bad(const float *x, size_t n)
     for (size_t i = 0; i < n; i += 256) {
         size_t end = n - i < 256 ? n : i + 256, bad = 0;
         for (size_t j = i; j < end; j++)
-            bad += !(fabsf(x[j]) <= 3.4028234e38f);
+            bad += !(fabsf(x[j]) <= FLT_MAX);
         for (size_t j = i; bad && j < end; j++)
             if (!isfinite(x[j]))
                 return j;
@@ -25,10 +26,10 @@ static psgvit_status refuse(const pv_signal *s, size_t epoch, size_t channel, si
                             float value, psgvit_error *err)
 {
     const char *name = s->names ? s->names[channel] : NULL;
-    return pv_fail(err, PSGVIT_E_INPUT, "epoch %zu, channel %zu%s%s%s, sample %zu is %s, expected "
-                   "a finite number", s->first_epoch + epoch, channel, name ? " (" : "",
-                   name ? name : "", name ? ")" : "", sample,
-                   isnan(value) ? "NaN" : "infinite");
+    return pv_fail(err, PSGVIT_E_INPUT,
+                   "epoch %zu, channel %zu%s%s%s, sample %zu is %s, expected a finite number",
+                   s->first_epoch + epoch, channel, name ? " (" : "", name ? name : "",
+                   name ? ")" : "", sample, isnan(value) ? "NaN" : "infinite");
 }
 
 psgvit_status pv_signal_take(const pv_signal *s, float *to, psgvit_error *err)

@@ -8,10 +8,10 @@
 typedef struct pv_signal {
     const float *samples; /* [epochs, channels, length] */
     size_t epochs, channels, length;
-    size_t first_epoch;          /* what messages call the first one */
+    size_t first_epoch; /* what messages call the first one */
     psgvit_nan_policy nan;
-    int clamp;                   /* to [-6, 6]; NaN stays NaN */
-    const char *const *names;    /* of the channels, for messages; NULL: numbers only */
+    int clamp;                /* to [-6, 6]; NaN stays NaN */
+    const char *const *names; /* of the channels, for messages; NULL: numbers only */
 } pv_signal;
 
 /* Copies the signal to `to`, by the policy for non-finite samples, clamped. Refusing names epoch,

@@ -38,8 +38,7 @@ static uint32_t narrow_f64(uint64_t bits)
     uint64_t exponent = body >> 52;
     if (exponent == 0x7FF)
         return sign | EXPONENT | (body & 0xFFFFFFFFFFFFFu ? 0x400000u : 0);
-    if (exponent >=
-        897) { /* 2^-126 and above: rounding may carry into the exponent, as it should */
+    if (exponent >= 897) { /* 2^-126 and above: rounding may carry into the exponent */
         uint64_t rebased = body - (896ull << 52);
         uint64_t rounded = (rebased + 0xFFFFFFFu + (rebased >> 29 & 1)) >> 29;
         return sign | (rounded < EXPONENT ? (uint32_t)rounded : EXPONENT);

@@ -70,8 +70,9 @@ static psgvit_status read_names(pv_eegpt_fields *f, const pv_json *json, psgvit_
     {
         if (!pv_eegpt_name(item))
             return pv_fail(err, PSGVIT_E_MODEL,
-                           "%s: config key '%s': element %zu has no name, expected %s", json->file,
-                           f->names_key, f->name_count, "a string, or an object with a ch_name");
+                           "%s: config key '%s': element %zu has no name, expected a string, or an "
+                           "object with a ch_name",
+                           json->file, f->names_key, f->name_count);
         f->name_count++;
     }
     f->names = array->child;
