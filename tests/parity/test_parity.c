@@ -4,7 +4,9 @@
  * instruction set that the machine has, all outputs together and each alone. Prints a table of our
  * error beside PyTorch's own.
  *
- *     test_parity [--best] CASE...      (--best: the highest set only)
+ *     test_parity [--best | --from LEVEL] CASE...
+ *
+ * --best: the highest set only; --from: LEVEL and above.
  */
 #include "parity/vector.h"
 
@@ -18,6 +20,7 @@
 #include <cmocka.h>
 
 static bool best_only;
+static psgvit_isa lowest = PSGVIT_ISA_C;
 
 /* Encodes with the outputs of `wanted` and checks each; the rest must stay untouched. */
 static int check(const vector_encoder *e, const vector_case *c, unsigned wanted, const char *isa)
@@ -56,7 +59,7 @@ static void test_case(void **state)
     int failures = 0;
     vector_open(&c, TESTS_DIR "/vectors", *state, 0);
     psgvit_isa top = PSGVIT_ISA_AMX;
-    for (psgvit_isa isa = PSGVIT_ISA_C; isa <= top; isa++) {
+    for (psgvit_isa isa = lowest; isa <= top; isa++) {
         psgvit_device_params params = {.struct_size = sizeof params,
                                        .backend = PSGVIT_BACKEND_CPU,
                                        .isa = best_only ? PSGVIT_ISA_AUTO : isa};
@@ -82,6 +85,14 @@ static void test_case(void **state)
     assert_int_equal(failures, 0);
 }
 
+static psgvit_isa level_called(const char *name)
+{
+    psgvit_isa isa = PSGVIT_ISA_AMX;
+    while (isa > PSGVIT_ISA_C && strcmp(name, psgvit_isa_name(isa)))
+        isa--;
+    return isa;
+}
+
 int main(int argc, char **argv)
 {
     struct CMUnitTest tests[64];
@@ -89,11 +100,13 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc && count < 64; i++) {
         if (!strcmp(argv[i], "--best"))
             best_only = true;
+        else if (!strcmp(argv[i], "--from") && i + 1 < argc)
+            lowest = level_called(argv[++i]);
         else
             tests[count++] = (struct CMUnitTest){argv[i], test_case, NULL, NULL, argv[i]};
     }
     if (!count) {
-        fprintf(stderr, "usage: %s [--best] CASE...\n", argv[0]);
+        fprintf(stderr, "usage: %s [--best | --from LEVEL] CASE...\n", argv[0]);
         return 2;
     }
     printf("%-18s %-8s %-8s %-5s  %-17s   %-17s   %s\n", "case", "isa", "output", "asked",
