@@ -48,9 +48,6 @@ typedef struct bench_arguments {
 /* Reads "osf-base" or "eegpt:22x1000[:8]"; says what is wrong and returns false. */
 bool bench_parse_model(bench_spec *spec, const char *text);
 
-/* Milliseconds of a clock that only goes forward. */
-double bench_clock(void);
-
 /* ---- a model --------------------------------------------------------------------------------- */
 
 /* Sizes of the matrix products of one epoch. */

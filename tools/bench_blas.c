@@ -8,6 +8,7 @@
 #define _DEFAULT_SOURCE
 #include "bench.h"
 
+#include "cli.h"
 #include "synth_weights.h"
 
 #include <cblas.h>
@@ -145,7 +146,7 @@ double bench_blas_run(bench_blas *blas, size_t batch)
     const bench_shape *s = &blas->shape;
     size_t tokens = batch * s->tokens;
     warm_up(blas);
-    double start = bench_clock();
+    double start = cli_clock();
     multiply(&blas->patch, batch * s->patch_rows, blas->samples, blas->residual);
     for (size_t i = 0; i < s->depth; i++) {
         const layer *block = blas->blocks + i * LAYERS;
@@ -154,5 +155,5 @@ double bench_blas_run(bench_blas *blas, size_t batch)
         multiply(&block[FC1], tokens, blas->residual, blas->hidden);
         multiply(&block[FC2], tokens, blas->hidden, blas->residual);
     }
-    return bench_clock() - start;
+    return cli_clock() - start;
 }

@@ -100,11 +100,11 @@ static void make_line(child_line *line, const bench_arguments *args, const bench
     add(line, "--batch");
     add_number(line, batch);
     add(line, "--backend");
-    add(line, cli_backend_name(args->backend));
+    add(line, psgvit_backend_name(args->backend));
     add(line, "--precision");
-    add(line, cli_precision_name(args->precision));
+    add(line, psgvit_precision_name(args->precision));
     add(line, "--isa");
-    add(line, args->isa == PSGVIT_ISA_AUTO ? "auto" : cli_isa_name(args->isa));
+    add(line, args->isa == PSGVIT_ISA_AUTO ? "auto" : psgvit_isa_name(args->isa));
     if (args->device) {
         add(line, "--device");
         add(line, args->device);

@@ -10,19 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SEED = 1, MOST_CHANNELS = 1024, MOST_SAMPLES = 1000000, MOST_DEPTH = 256 };
 
 const char *const bench_output_names[BENCH_OUTPUTS] = {"cls", "patches", "mean", "features",
                                                        "logits"};
-
-double bench_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 /* ---- what a name means ----------------------------------------------------------------------- */
 
@@ -159,11 +151,11 @@ psgvit_status bench_model_open(bench_model *model, const bench_spec *spec, psgvi
                                psgvit_error *err)
 {
     *model = (bench_model){.spec = spec};
-    double start = bench_clock();
+    double start = cli_clock();
     psgvit_status status = spec->eegpt
                                ? open_eegpt(model, device, precision, path, bytes, size, err)
                                : open_osf(model, device, precision, path, bytes, size, err);
-    *load_ms = bench_clock() - start;
+    *load_ms = cli_clock() - start;
     return status;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Talk on standard error, one whole line a write, and the values of options, parsed strictly. */
+#define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static const char *program = "psgvit";
 static void (*before_line)(void);
@@ -36,6 +38,13 @@ const char *cli_program(void)
 void cli_before_line(void (*wipe)(void))
 {
     before_line = wipe;
+}
+
+double cli_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
 /* One fputs a line, so that lines of several threads don't mix. Control characters, which the name
@@ -185,14 +194,11 @@ bool cli_parse_choice(const char *option, const char *text, const char *const *n
     return false;
 }
 
-static const char *const backend_names[] = {"auto", "cpu", "vulkan"};
-static const char *const isa_names[] = {"auto", "c", "avx2", "avx512", "amx"};
-static const char *const precision_names[] = {"f32", "f16", "bf16"};
-
 bool cli_parse_backend(const char *option, const char *text, psgvit_backend *value)
 {
+    static const char *const names[] = {"auto", "cpu", "vulkan"};
     size_t index;
-    if (!cli_parse_choice(option, text, backend_names, 3, &index))
+    if (!cli_parse_choice(option, text, names, 3, &index))
         return false;
     *value = (psgvit_backend)index;
     return true;
@@ -200,8 +206,9 @@ bool cli_parse_backend(const char *option, const char *text, psgvit_backend *val
 
 bool cli_parse_isa(const char *option, const char *text, psgvit_isa *value)
 {
+    static const char *const names[] = {"auto", "c", "avx2", "avx512", "amx"};
     size_t index;
-    if (!cli_parse_choice(option, text, isa_names, 5, &index))
+    if (!cli_parse_choice(option, text, names, 5, &index))
         return false;
     *value = (psgvit_isa)index;
     return true;
@@ -209,24 +216,10 @@ bool cli_parse_isa(const char *option, const char *text, psgvit_isa *value)
 
 bool cli_parse_precision(const char *option, const char *text, psgvit_precision *value)
 {
+    static const char *const names[] = {"f32", "f16", "bf16"};
     size_t index;
-    if (!cli_parse_choice(option, text, precision_names, 3, &index))
+    if (!cli_parse_choice(option, text, names, 3, &index))
         return false;
     *value = (psgvit_precision)index;
     return true;
-}
-
-const char *cli_backend_name(psgvit_backend backend)
-{
-    return backend <= PSGVIT_BACKEND_VULKAN ? backend_names[backend] : "?";
-}
-
-const char *cli_isa_name(psgvit_isa isa)
-{
-    return isa == PSGVIT_ISA_AUTO ? "" : isa <= PSGVIT_ISA_AMX ? isa_names[isa] : "?";
-}
-
-const char *cli_precision_name(psgvit_precision precision)
-{
-    return precision <= PSGVIT_BF16 ? precision_names[precision] : "?";
 }

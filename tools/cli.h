@@ -67,9 +67,7 @@ bool cli_parse_sizes(const char *option, const char *text, size_t min, size_t ma
 bool cli_parse_choice(const char *option, const char *text, const char *const *names, size_t count,
                       size_t *value);
 
-/* The same values as text, for reports: "cpu", "avx2" ("" for auto, as on Vulkan), "f32". */
-const char *cli_backend_name(psgvit_backend backend);
-const char *cli_isa_name(psgvit_isa isa);
-const char *cli_precision_name(psgvit_precision precision);
+/* Milliseconds of a clock that only goes forward. */
+double cli_clock(void);
 
 #endif

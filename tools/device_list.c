@@ -20,7 +20,7 @@ static void put_precisions(const psgvit_device_info *info, const char *before, c
     for (size_t i = 0; i < 3; i++) {
         if (!(info->precisions & (1u << all[i])))
             continue;
-        printf("%s%s%s%s", first ? "" : ", ", before, cli_precision_name(all[i]), after);
+        printf("%s%s%s%s", first ? "" : ", ", before, psgvit_precision_name(all[i]), after);
         first = false;
     }
 }
@@ -35,11 +35,11 @@ static void put_json(size_t index, const psgvit_device_info *info)
 {
     printf("%s\n  {\"index\": %zu", index ? "," : "", index);
     put_field("name", info->name);
-    put_field("backend", cli_backend_name(info->backend));
+    put_field("backend", psgvit_backend_name(info->backend));
     put_field("type", type_name(info->type));
     put_field("driver", info->driver);
     put_field("uuid", info->uuid);
-    put_field("isa", cli_isa_name(info->isa));
+    put_field("isa", psgvit_isa_name(info->isa));
     printf(", \"memory_bytes\": %llu, \"threads\": %d, \"precisions\": [",
            (unsigned long long)info->memory_bytes, info->threads);
     put_precisions(info, "\"", "\"");
@@ -50,10 +50,10 @@ static void put_json(size_t index, const psgvit_device_info *info)
 
 static void put_line(size_t index, const psgvit_device_info *info)
 {
-    printf("%zu  %s (%s, %s", index, info->name, cli_backend_name(info->backend),
+    printf("%zu  %s (%s, %s", index, info->name, psgvit_backend_name(info->backend),
            type_name(info->type));
     if (info->backend == PSGVIT_BACKEND_CPU)
-        printf(", %s, %d threads", cli_isa_name(info->isa), info->threads);
+        printf(", %s, %d threads", psgvit_isa_name(info->isa), info->threads);
     printf(", %.1f GiB, %s): ", (double)info->memory_bytes / (1 << 30), info->driver);
     if (info->usable)
         put_precisions(info, "", "");

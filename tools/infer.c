@@ -13,14 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-double infer_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 void infer_warn(const infer_session *s, const char *format, ...)
 {
@@ -63,11 +55,11 @@ static int open_model(infer_session *s, cli_failure *failure)
     int code = model_hash_start(&s->hash, s->options.model, failure);
     if (code)
         return code;
-    double start = infer_now();
+    double start = cli_clock();
     psgvit_error err;
     if (s->kind->open(&s->encoder, s->device, &s->options, &err))
         return fail_model(&s->options, &err, failure);
-    s->timings.load = infer_now() - start;
+    s->timings.load = cli_clock() - start;
     model_hash_loaded(s->hash);
     s->kind->describe(s->encoder, &s->facts);
     return CLI_DONE;
@@ -172,13 +164,13 @@ static int run_inputs(infer_session *s)
 
 static int run(infer_session *s)
 {
-    double start = infer_now();
+    double start = cli_clock();
     cli_failure failure = {0};
     int code = open_session(s, &failure);
     if (code)
         return cli_error(code, "%s", failure.message);
     code = run_inputs(s);
-    s->timings.total = infer_now() - start;
+    s->timings.total = cli_clock() - start;
     int reported = s->options.json ? infer_report(s, code) : CLI_DONE;
     return code ? code : reported;
 }

@@ -85,7 +85,6 @@ int infer_main(const infer_kind *kind, int argc, char **argv);
 
 /* ---- between the files of the two tools ---- */
 
-double infer_now(void); /* milliseconds */
 void infer_warn(const infer_session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Input `index` from its first byte to its committed output. Returns 0 or a code with the failure

@@ -179,10 +179,10 @@ static int open_output(passage *p, const char *path, const char *target, cli_fai
         {"model", s->options.model},
         {"model_sha256", NULL}, /* known later */
         {"variant", s->facts.variant},
-        {"precision", cli_precision_name(s->options.precision)},
-        {"backend", cli_backend_name(device->backend)},
+        {"precision", psgvit_precision_name(s->options.precision)},
+        {"backend", psgvit_backend_name(device->backend)},
         {"device", device->name},
-        {"isa", cli_isa_name(device->isa)},
+        {"isa", psgvit_isa_name(device->isa)},
         {"version", psgvit_version()},
         {"inputs", p->inputs},
     };
@@ -251,17 +251,17 @@ static int pass_part(passage *p, cli_failure *failure)
     infer_timings *timings = &p->session->timings;
     size_t count = 0;
     psgvit_error err;
-    double start = infer_now();
+    double start = cli_clock();
     if (psgvit_recording_read(p->recording, p->signal, p->part, &count, &err))
         return cli_fail_status(failure, &err);
-    double read = infer_now();
+    double read = cli_clock();
     timings->read += read - start;
     int code = encode_part(p, count, failure);
-    double encoded = infer_now();
+    double encoded = cli_clock();
     timings->compute += encoded - read;
     if (!code)
         code = writer_put(p->writer, p->done, count, (const float *const *)p->values, failure);
-    timings->write += infer_now() - encoded;
+    timings->write += cli_clock() - encoded;
     p->done += count;
     return code;
 }
@@ -294,24 +294,24 @@ int infer_input(infer_session *s, size_t index, cli_failure *failure)
     passage p = {.session = s, .result = &s->results[index]};
     p.name = strcmp(path, "-") ? path : "standard input";
     p.result->started = true;
-    double start = infer_now();
+    double start = cli_clock();
     int code = open_recording(&p, path, failure);
-    s->timings.read += infer_now() - start;
+    s->timings.read += cli_clock() - start;
     if (!code && s->options.input_count == 1) /* of several, once before the first */
         code = infer_prepare_outputs(s, failure);
     if (!code)
         code = make_room(&p, failure);
-    double opening = infer_now();
+    double opening = cli_clock();
     if (!code)
         code = open_output(&p, path, s->targets.paths[index], failure);
-    s->timings.write += infer_now() - opening;
+    s->timings.write += cli_clock() - opening;
     if (!code)
         code = pass_all(&p, index, failure);
-    double closing = infer_now();
+    double closing = cli_clock();
     if (!code)
         code = commit_output(&p, failure);
-    s->timings.write += infer_now() - closing;
-    p.result->seconds = (infer_now() - start) * 1e-3;
+    s->timings.write += cli_clock() - closing;
+    p.result->seconds = (cli_clock() - start) * 1e-3;
     free_passage(&p);
     return code;
 }

@@ -57,11 +57,11 @@ static void put_model(const infer_session *s)
     put_text("model", s->options.model);
     put_text("model_sha256", s->sha256[0] ? s->sha256 : NULL);
     put_text("variant", s->facts.variant);
-    put_text("precision", cli_precision_name(s->options.precision));
-    put_text("backend", cli_backend_name(device->backend));
+    put_text("precision", psgvit_precision_name(s->options.precision));
+    put_text("backend", psgvit_backend_name(device->backend));
     put_text("device", device->name);
     put_text("driver", device->driver);
-    put_text("isa", cli_isa_name(device->isa));
+    put_text("isa", psgvit_isa_name(device->isa));
     printf(",\n  \"threads\": %d,\n  \"channels\": %zu,\n  \"outputs\": [", device->threads,
            s->facts.channels);
     bool first = true;

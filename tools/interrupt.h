@@ -3,8 +3,6 @@
 #ifndef TOOLS_INTERRUPT_H
 #define TOOLS_INTERRUPT_H
 
-#include <stdbool.h>
-
 /* From here on both set a flag. If the process has not ended a second later, because it waits for a
  * pipe or computes a long batch, or if another signal comes, it ends at once; an output that is
  * being written is gone in either case. A failed write is an error code, not SIGPIPE or SIGXFSZ. */

@@ -9,23 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct {
     progress_mode mode;
     const char *name;
     size_t index, count, total;
-    double start, drawn; /* seconds */
+    double start, drawn; /* milliseconds */
     bool on_screen;
 } now;
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void wipe(void)
 {
@@ -41,8 +33,8 @@ void progress_begin(progress_mode mode, const char *name, size_t index, size_t c
     now.index = index;
     now.count = count;
     now.total = epochs;
-    now.start = seconds();
-    now.drawn = now.mode == PROGRESS_AUTO ? now.start + 0.9 : 0; /* nothing in the first second */
+    now.start = cli_clock();
+    now.drawn = now.mode == PROGRESS_AUTO ? now.start + 900 : 0; /* nothing in the first second */
     cli_before_line(wipe);
 }
 
@@ -78,12 +70,12 @@ static void put_json(size_t done, double rate, double left)
 
 void progress_update(size_t done)
 {
-    double time = seconds();
+    double time = cli_clock();
     bool last = done == now.total && now.mode == PROGRESS_JSON;
-    if (now.mode == PROGRESS_NEVER || (time - now.drawn < 0.1 && !last) || done == 0)
+    if (now.mode == PROGRESS_NEVER || (time - now.drawn < 100 && !last) || done == 0)
         return;
     now.drawn = time;
-    double spent = time > now.start ? time - now.start : 1e-9;
+    double spent = time > now.start ? (time - now.start) * 1e-3 : 1e-9; /* seconds */
     double rate = (double)done / spent;
     double left = (double)(now.total - done) / rate;
     if (now.mode == PROGRESS_JSON)

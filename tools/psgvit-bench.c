@@ -209,9 +209,9 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
                                double *theirs, psgvit_error *err)
 {
     for (size_t i = 0; i < WARM_UP + runs && !interrupt_code(); i++) {
-        double start = bench_clock();
+        double start = cli_clock();
         psgvit_status status = bench_model_run(model, err);
-        double took = bench_clock() - start;
+        double took = cli_clock() - start;
         if (status)
             return status;
         double bare = blas ? bench_blas_run(blas, model->batch) : 0.0;
@@ -287,10 +287,10 @@ static void report_json(const bench_arguments *args, const bench_result *r,
     char outputs[64];
     outputs_text(r->spec->outputs, outputs);
     printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"outputs\":\"%s\",\"backend\":\"%s\",\"device\":",
-           first ? "[" : ",", r->spec->name, r->batch, outputs, cli_backend_name(device->backend));
+           first ? "[" : ",", r->spec->name, r->batch, outputs, psgvit_backend_name(device->backend));
     json_put_string(stdout, device->name);
     printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
-           cli_isa_name(device->isa), cli_precision_name(args->precision), device->threads,
+           psgvit_isa_name(device->isa), psgvit_precision_name(args->precision), device->threads,
            r->runs);
     put_milliseconds("median_ms", r->median);
     put_milliseconds("min_ms", r->least);
@@ -311,9 +311,9 @@ static void report_row(const bench_arguments *args, const bench_result *r,
     if (first) {
         fputs("device: ", stdout);
         json_put_plain(stdout, device->name, 200);
-        printf(" (%s%s%s), %d threads, %s, %zu runs\n", cli_backend_name(device->backend),
-               device->isa ? ", " : "", cli_isa_name(device->isa), device->threads,
-               cli_precision_name(args->precision), r->runs);
+        printf(" (%s%s%s), %d threads, %s, %zu runs\n", psgvit_backend_name(device->backend),
+               device->isa ? ", " : "", psgvit_isa_name(device->isa), device->threads,
+               psgvit_precision_name(args->precision), r->runs);
         printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch",
                "median ms", "min ms", "p99 ms", "ms/epoch", "GFLOP/s", "blas ms", "ratio",
                "load ms", "rss MB");

@@ -275,8 +275,7 @@ int staged_file_commit(staged_file *file, cli_failure *failure)
     int error = give_name(file);
     if (error)
         return fail(file, failure, "can't be given its name", error);
-    fsync(
-        file->folder); /* the name lives there; not every file system can, then the data is safe */
+    fsync(file->folder); /* the name lives there; where that can't be, the data is safe */
     staged_file_abort(file);
     return CLI_DONE;
 }

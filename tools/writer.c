@@ -16,7 +16,7 @@
 
 const char *const writer_format_names[WRITER_FORMATS] = {"safetensors", "npy", "csv", "json"};
 
-enum { LATE = 64, TEXT = 1 << 16 };
+enum { LATE = 64, TEXT = 1 << 16, MOST_HEAD = 100000000 /* of safetensors */ };
 
 struct writer {
     staged_file file;
@@ -286,7 +286,7 @@ int writer_open(writer **made, const char *path, writer_format format,
     if (!text)
         code = cli_fail(failure, CLI_MEMORY, "out of memory: the head of the output");
     else if (bytes == UINT64_MAX || __builtin_add_overflow(bytes, w->head, &all) ||
-             w->head > 100000000)
+             w->head > MOST_HEAD)
         code = cli_fail(failure, CLI_OUTPUT, "%s: the output is too large for a file", path);
     else
         code = staged_file_open(&w->file, path,
