@@ -11,7 +11,6 @@
 #include "weights/header.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -406,15 +405,6 @@ psgvit_status psgvit_weights_read(const psgvit_weights *weights, const psgvit_te
                        : !tensor ? "tensor"
                                  : "values");
     return pv_weights_read_checked(weights, tensor, first, count, values, &bad, err);
-}
-
-psgvit_status pv_weights_fail_special(const psgvit_weights *weights, const psgvit_tensor *tensor,
-                                      uint64_t index, psgvit_error *err)
-{
-    float value = 0;
-    PV_TRY(psgvit_weights_read(weights, tensor, index, 1, &value, err));
-    return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor '%s': element %" PRIu64 " is %s", weights->name,
-                   tensor->name, index, isnan(value) ? "NaN" : "infinite as float32");
 }
 
 psgvit_status pv_weights_read_i64(const psgvit_weights *weights, const psgvit_tensor *tensor,

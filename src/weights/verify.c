@@ -4,6 +4,8 @@
 
 #include "base/status.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,15 @@ typedef struct verifier {
     const psgvit_weights *weights;
     float *chunk; /* [CHUNK] */
 } verifier;
+
+psgvit_status pv_weights_fail_special(const psgvit_weights *weights, const psgvit_tensor *tensor,
+                                      uint64_t index, psgvit_error *err)
+{
+    float value = 0;
+    PV_TRY(psgvit_weights_read(weights, tensor, index, 1, &value, err));
+    return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor '%s': element %" PRIu64 " is %s",
+                   pv_weights_name(weights), tensor->name, index, isnan(value) ? "NaN" : "infinite as float32");
+}
 
 static psgvit_status check_chunk(const verifier *v, const psgvit_tensor *t, uint64_t first,
                                  size_t count, psgvit_error *err)
