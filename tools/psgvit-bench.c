@@ -287,7 +287,8 @@ static void report_json(const bench_arguments *args, const bench_result *r,
     char outputs[64];
     outputs_text(r->spec->outputs, outputs);
     printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"outputs\":\"%s\",\"backend\":\"%s\",\"device\":",
-           first ? "[" : ",", r->spec->name, r->batch, outputs, psgvit_backend_name(device->backend));
+           first ? "[" : ",", r->spec->name, r->batch, outputs,
+           psgvit_backend_name(device->backend));
     json_put_string(stdout, device->name);
     printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
            psgvit_isa_name(device->isa), psgvit_precision_name(args->precision), device->threads,

@@ -22,7 +22,8 @@ psgvit_status pv_weights_fail_special(const psgvit_weights *weights, const psgvi
     float value = 0;
     PV_TRY(psgvit_weights_read(weights, tensor, index, 1, &value, err));
     return pv_fail(err, PSGVIT_E_MODEL, "%s: tensor '%s': element %" PRIu64 " is %s",
-                   pv_weights_name(weights), tensor->name, index, isnan(value) ? "NaN" : "infinite as float32");
+                   pv_weights_name(weights), tensor->name, index,
+                   isnan(value) ? "NaN" : "infinite as float32");
 }
 
 static psgvit_status check_chunk(const verifier *v, const psgvit_tensor *t, uint64_t first,
