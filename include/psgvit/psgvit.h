@@ -25,7 +25,9 @@
  *
  * Rules that hold everywhere:
  * - The library never prints, exits or aborts, and changes no state of the process: no locale, no
- *   floating-point mode, no signal handler, no thread setting of OpenMP or BLAS.
+ *   floating-point mode, no signal handler, no thread setting of OpenMP or BLAS. One thing it has to
+ *   ask for: where a CPU has AMX, opening a device or the list makes Linux let the process use the
+ *   tiles (arch_prctl, ARCH_REQ_XCOMP_PERM), which makes its signal frames 8 KiB larger.
  * - A function that can fail returns a psgvit_status and takes a psgvit_error (NULL is allowed). On
  *   failure the handle it was to make is NULL.
  * - A struct of options begins with `struct_size`, which the caller sets to sizeof the struct; all
@@ -139,11 +141,11 @@ typedef struct psgvit_device_info {
     const char *reason;    /* "" if usable */
 } psgvit_device_info;
 
-/* "c", "avx2", "avx512", "amx"; "" for PSGVIT_ISA_AUTO. */
+/* "c", "avx2", "avx512", "amx"; "" for PSGVIT_ISA_AUTO and for no level. */
 PSGVIT_API const char *psgvit_isa_name(psgvit_isa isa);
-/* "f32", "f16", "bf16". */
+/* "f32", "f16", "bf16"; "?" for no precision. */
 PSGVIT_API const char *psgvit_precision_name(psgvit_precision precision);
-/* "auto", "cpu", "vulkan". */
+/* "auto", "cpu", "vulkan"; "?" for no backend. */
 PSGVIT_API const char *psgvit_backend_name(psgvit_backend backend);
 
 /* All devices of this machine, the CPU first, usable or not. An index here is what
@@ -162,7 +164,7 @@ typedef struct psgvit_device_params {
     psgvit_backend backend;
     const char *device; /* index in the list, UUID, or part of a name; NULL: the first fit */
     psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE */
-    int threads;        /* CPU: most threads of a call; 0: what OpenMP would use for the caller */
+    int threads;        /* CPU: most threads of a call, to 1024; 0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
     void *log_user;
 } psgvit_device_params;
