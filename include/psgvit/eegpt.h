@@ -111,8 +111,8 @@ typedef struct eegpt_job {
 } eegpt_job;
 
 /* Blocks until the outputs are written. On failure their content is unspecified. Allocates nothing
- * once the encoder has seen a job of this shape (epochs, samples, outputs, batch) by as many threads
- * at once, and jobs of no more than one other shape since. */
+ * once the encoder has seen a job of this shape (epochs, samples, outputs, batch) by as many
+ * threads at once, and jobs of no more than one other shape since. */
 PSGVIT_API psgvit_status eegpt_encode(eegpt_encoder *encoder, const eegpt_job *job,
                                       psgvit_error *err);
 

@@ -102,8 +102,8 @@ typedef struct osf_job {
 } osf_job;
 
 /* Blocks until the outputs are written. On failure their content is unspecified. Allocates nothing
- * once the encoder has seen a job of this shape (epochs, samples, outputs, batch) by as many threads
- * at once, and jobs of no more than one other shape since. */
+ * once the encoder has seen a job of this shape (epochs, samples, outputs, batch) by as many
+ * threads at once, and jobs of no more than one other shape since. */
 PSGVIT_API psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error *err);
 
 #ifdef __cplusplus

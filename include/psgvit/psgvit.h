@@ -25,9 +25,9 @@
  *
  * Rules that hold everywhere:
  * - The library never prints, exits or aborts, and changes no state of the process: no locale, no
- *   floating-point mode, no signal handler, no thread setting of OpenMP or BLAS. One thing it has to
- *   ask for: where a CPU has AMX, opening a device or the list makes Linux let the process use the
- *   tiles (arch_prctl, ARCH_REQ_XCOMP_PERM), which makes its signal frames 8 KiB larger.
+ *   floating-point mode, no signal handler, no thread setting of OpenMP or BLAS. One thing it has
+ *   to ask for: where a CPU has AMX, opening a device or the list makes Linux let the process use
+ *   the tiles (arch_prctl, ARCH_REQ_XCOMP_PERM); alternate signal stacks must be larger then.
  * - A function that can fail returns a psgvit_status and takes a psgvit_error (NULL is allowed). On
  *   failure the handle it was to make is NULL.
  * - A struct of options begins with `struct_size`, which the caller sets to sizeof the struct; all
