@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The names of EEG channels: their rows, their spelling, and the old names. */
+#define _POSIX_C_SOURCE 200809L /* strtok_r */
 #include "weights/channels.h"
 
 #include <setjmp.h>
