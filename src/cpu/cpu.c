@@ -114,17 +114,19 @@ static psgvit_status store_tensor(pv_store *store, const float *values, size_t r
     return PSGVIT_OK;
 }
 
-/* Reads and packs blocks of rows, each thread its own; false if a block of rows found no memory. */
-static bool pack_rows(const cpu_device *device, const pv_rows *source, float *packed)
+/* Reads and packs blocks of rows, each thread its own. */
+static psgvit_status pack_rows(const cpu_device *device, const pv_rows *source, float *packed,
+                               psgvit_error *err)
 {
     const cpu_gemm *gemm = device->gemm;
     size_t unit = gemm->pack_rows(device->kernels);
     size_t block = (65536 / (source->cols + 1) / unit + 1) * unit; /* about 256 KiB, in L2 */
+    size_t bytes = block * source->cols * sizeof(float);
     size_t blocks = (source->rows + block - 1) / block;
     bool failed = false;
 #pragma omp parallel num_threads(pv_cpu_team_size(device)) reduction(|| : failed)
     {
-        float *rows = pv_alloc(block * source->cols * sizeof(float));
+        float *rows = pv_alloc(bytes);
         failed = !rows;
 #pragma omp for schedule(static)
         for (size_t i = 0; i < blocks; i++) {
@@ -137,7 +139,7 @@ static bool pack_rows(const cpu_device *device, const pv_rows *source, float *pa
         }
         pv_free(rows);
     }
-    return !failed;
+    return failed ? pv_fail_memory(err, "packing a weight", bytes) : PSGVIT_OK;
 }
 
 static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
@@ -147,8 +149,7 @@ static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const 
     store_item *item = NULL;
     size_t floats = device->gemm->packed_floats(device->kernels, source->rows, source->cols);
     PV_TRY(store_item_create((cpu_store *)store, floats, &item, err));
-    if (!pack_rows(device, source, item->data))
-        return pv_fail_memory(err, "packing a weight", 1 << 18);
+    PV_TRY(pack_rows(device, source, item->data, err));
     item->matrix = (cpu_matrix){{source->rows, source->cols}, item->data};
     *matrix = &item->matrix.base;
     return PSGVIT_OK;

@@ -76,7 +76,7 @@ static void tiles_panel(const cpu_linear *op, const pv_kernels *kernels, size_t 
 {
     size_t nr = kernels->nr, width = op->n - n < nr ? op->n - n : nr;
     const float *panel = op->weight + n * op->k + k0 * nr;
-    float edge[16 * 64];
+    float edge[PV_MOST_TILE];
     int accumulate = k0 > 0 || op->epilogue == PV_ADD;
     size_t tiles = (m1 - m0 + kernels->mr - 1) / kernels->mr;
     for (size_t t = 0; t < tiles; t++) { /* of nearly one size: 91 rows are not 15 x 6 and 1 */

@@ -25,6 +25,8 @@ typedef struct pv_head {
     float *workspace; /* attention_workspace(keys, dim) floats, aligned to 64 bytes */
 } pv_head;
 
+enum { PV_MOST_TILE = 14 * 32 }; /* most that mr * nr below may be: AVX-512's tile */
+
 typedef struct pv_kernels {
     psgvit_isa isa;
 

@@ -551,7 +551,7 @@ static void test_tables(void **state)
     for (psgvit_isa isa = PSGVIT_ISA_C; isa <= PSGVIT_ISA_AMX; isa++) {
         const pv_kernels *t = pv_kernels_for(isa);
         assert_true(t->isa <= isa);
-        assert_true(t->mr > 0 && t->nr > 0);
+        assert_true(t->mr > 0 && t->nr > 0 && t->mr * t->nr <= PV_MOST_TILE);
     }
 }
 
