@@ -59,11 +59,11 @@ static int with_name(staged_file *file, int (*make)(staged_file *file))
     for (int i = 0; i < 100 && error == EEXIST; i++) {
         snprintf(file->temporary, sizeof file->temporary, ".psgvit-%ld-%u.tmp", (long)getpid(),
                  counter++);
-        sigprocmask(SIG_BLOCK, &all, &before);
+        pthread_sigmask(SIG_BLOCK, &all, &before);
         error = make(file) == 0 ? 0 : errno;
         if (!error)
             atomic_store(&named, file);
-        sigprocmask(SIG_SETMASK, &before, NULL);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (error)
         file->temporary[0] = '\0'; /* not ours to remove */
