@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,12 @@ enum { GRACE = 1 }; /* seconds */
 
 static volatile sig_atomic_t first_signal;
 static char farewell[64]; /* made beforehand, since a handler can't */
+static _Atomic(const char *) made_folder;
+
+void interrupt_remove_folder(const char *folder)
+{
+    atomic_store(&made_folder, folder);
+}
 
 int interrupt_code(void)
 {
@@ -32,6 +39,9 @@ static void on_signal(int number)
         return;
     }
     staged_file_unlink_now();
+    const char *folder = atomic_load(&made_folder);
+    if (folder)
+        rmdir(folder); /* fails, as it should, where an output lies in it */
     ssize_t said = write(STDERR_FILENO, farewell, strlen(farewell));
     (void)said;
     _exit(first_signal == SIGTERM ? CLI_TERMINATED : CLI_INTERRUPTED);

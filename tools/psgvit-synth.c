@@ -156,6 +156,8 @@ static int finish(stream *out, int code)
         code = staged_file_commit(&out->file, &out->failure);
     if (out->failure.code)
         cli_error(out->failure.code, "%s", out->failure.message);
+    else if (code && code == interrupt_code())
+        cli_error(code, "interrupted");
     staged_file_abort(&out->file);
     return code;
 }

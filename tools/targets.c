@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #include "targets.h"
 
+#include "interrupt.h"
 #include "staged_file.h"
 
 #include <errno.h>
@@ -156,6 +157,8 @@ int targets_make_folder(targets *t, cli_failure *failure)
     if (!t->folder || t->made)
         return CLI_DONE;
     t->made = mkdir(t->folder, 0777) == 0;
+    if (t->made)
+        interrupt_remove_folder(t->folder);
     if (t->made || errno == EEXIST)
         return CLI_DONE;
     return cli_fail(failure, CLI_OUTPUT, "%s: the folder can't be made: %s", t->folder,
@@ -164,6 +167,7 @@ int targets_make_folder(targets *t, cli_failure *failure)
 
 void targets_free(targets *t)
 {
+    interrupt_remove_folder(NULL);
     if (t->made)
         rmdir(t->folder); /* fails, as it should, where an output lies in it */
     for (size_t i = 0; t->paths && i < t->count; i++)

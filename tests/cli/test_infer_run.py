@@ -130,8 +130,8 @@ class Signals(Case):
         """For a pipe that nobody writes to."""
         os.mkfifo("pipe")
         for number, code in (signal.SIGINT, 130), (signal.SIGTERM, 143):
-            for name in "pipe", "-":
-                with self.start("-v", "-o", "o.npy", name, stdin=subprocess.PIPE) as p:
+            for out, *names in ["o.npy", "pipe"], ["o.npy", "-"], ["o/", "-", "night.bin"]:
+                with self.start("-v", "-o", out, *names, stdin=subprocess.PIPE) as p:
                     self.wait_for_handlers(p)
                     time.sleep(0.5)
                     p.send_signal(number)

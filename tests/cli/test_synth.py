@@ -221,10 +221,13 @@ class Synth(unittest.TestCase):
 
     def test_signals(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            tool = subprocess.Popen([TOOL, "psg", "-o", self.path("x"), "--epochs", "10000"])
+            tool = subprocess.Popen([TOOL, "psg", "-o", self.path("x"), "--epochs", "10000"],
+                                    stderr=subprocess.PIPE)
             time.sleep(0.5)
             tool.send_signal(number)
-            self.assertEqual(tool.wait(timeout=30), code)
+            said = tool.communicate(timeout=30)[1]
+            self.assertEqual(tool.returncode, code)
+            self.assertEqual(said, b"psgvit-synth: error: interrupted\n")
             self.assertEqual(os.listdir(self.folder.name), [])
 
     def test_link_stays_a_link(self):
