@@ -55,7 +55,7 @@ static int check_geometry(passage *p, cli_failure *failure)
     if (s->options.layout == INFER_LAYOUT_EPOCHS && info->layout == PSGVIT_LAYOUT_CHANNELS)
         return fail_input(p, failure,
                           "expected 3 dimensions [E, C, T] by --layout epochs, found 2, [C, L]");
-    if (p->samples == 0)
+    if (p->samples == 0 && s->facts.samples == 0)
         return fail_input(p, failure,
                           "the model's config has no n_times, so --samples T must be given");
     cli_failure reason;

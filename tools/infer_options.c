@@ -296,8 +296,10 @@ static bool check(infer_options *o, const infer_syntax *syntax)
 {
     if (o->list_devices)
         return true;
-    if (!o->model)
+    if (!o->model || !o->model[0])
         return usage(syntax, "-m MODEL is missing", "");
+    if (o->config && !o->config[0])
+        return usage(syntax, "-c: expected the name of a config, found ''", "");
     if (!o->out || !o->out[0])
         return usage(syntax, "-o OUT is missing", "");
     if (o->input_count == 0)

@@ -106,7 +106,8 @@ class Bench(unittest.TestCase):
 
     def test_usage(self):
         self.refused(2, "expected one list")
-        self.refused(2, "no model", ",")
+        for models in ",", "", "osf-nano,", "osf-nano,,osf-tiny":
+            self.refused(2, "found ''", models)
         for name in ("osf", "osf-huge", "eegpt", "eegpt:", "eegpt:22", "eegpt:0x100", "eegpt:22x",
                      "eegpt:22x1000:", "eegpt:22x1000:0", "eegpt:22x1000:2:3", "eegpt:-1x100"):
             self.refused(2, name, name)
@@ -114,7 +115,8 @@ class Bench(unittest.TestCase):
         self.refused(2, "--runs", "osf-nano", "--runs", "0")
         self.refused(2, "--outputs", "osf-nano", "--outputs", "logits")
         self.refused(2, "--outputs", "osf-nano,eegpt:4x256", "--outputs", "cls")
-        self.refused(2, "--outputs", "osf-nano", "--outputs", "frob")
+        for outputs in "frob", "", ",", "cls,":
+            self.refused(2, "--outputs", "osf-nano", "--outputs", outputs)
         self.refused(2, "--isa", "osf-nano", "--isa", "frob")
         self.refused(2, "--frob", "osf-nano", "--frob")
         self.refused(2, "--runs", "osf-nano", "--runs")

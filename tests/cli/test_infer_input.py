@@ -162,6 +162,8 @@ class Eegpt(Case):
         self.eegpt_infer("--outputs", "features", "-o", "o.npy", "long.npy")
         self.assertEqual(np.load("o.npy").shape, (2, 5, 4, 64))
         os.unlink("o.npy")
+        np.save("none.npy", np.zeros((2, 3, 0), "<f4"))
+        self.eegpt_fails(3, ["none.npy", "found 0"], "-o", "o.npy", "none.npy")
         np.save("four.npy", np.zeros((2, 4, 128), "<f4"))
         self.eegpt_fails(3, ["four.npy", "3 channels, found 4"], "-o", "o.npy", "four.npy")
 

@@ -45,6 +45,8 @@ class Usage(Case):
     def test_missing_parts(self):
         self.fails("osf-infer", 2, "-m MODEL is missing")
         self.fails("osf-infer", 2, "-m MODEL is missing", "-o", "x.npy", "night.bin")
+        self.fails("osf-infer", 2, "-m MODEL is missing", "-m", "", "-o", "x.npy", "night.bin")
+        self.infer_fails(2, "-c: ", "-c", "", "-o", "x.npy", "night.bin")
         self.infer_fails(2, "-o OUT is missing", "night.bin")
         self.infer_fails(2, "-o OUT is missing", "-o", "", "night.bin")
         self.infer_fails(2, "INPUT is missing", "-o", "x.npy")
