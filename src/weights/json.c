@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -371,8 +372,8 @@ psgvit_status pv_json_positive(const pv_json *json, const char *key, double *val
     const cJSON *item = pv_json_find(json, key);
     if (!item)
         return PSGVIT_OK;
-    if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble) || !(item->valuedouble > 0))
-        return pv_json_wrong(json, key, item, "a number above 0", err);
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= FLT_MIN && item->valuedouble <= FLT_MAX))
+        return pv_json_wrong(json, key, item, "a number above 0 that float32 can hold", err);
     *value = item->valuedouble;
     return PSGVIT_OK;
 }

@@ -297,7 +297,7 @@ static void test_each_key(void **state)
         {"{\"depth\":2}", "target_encoder.blocks.2.", "depth = 2"},
         {"{\"patch_size\":32}", "patch_embed.proj.weight", "patch_size = 32"},
         {"{\"mlp_ratio\":4.0}", "mlp.fc1.weight", "mlp_ratio = 4, of embed_dim = 32 that is 128"},
-        {"{\"mlp_ratio\":1e300}", "mlp.fc1.weight", "mlp_ratio = 1e+300"},
+        {"{\"mlp_ratio\":1e38}", "mlp.fc1.weight", "mlp_ratio = 1e+38"},
         {"{\"qkv_bias\":false}", "blocks.0.attn.qkv.bias' is there", "qkv_bias = false"},
         {"{\"num_heads\":5}", "does not divide embed_dim = 32", "num_heads = 5 of the config"},
         {"{\"num_heads\":64}", "does not divide embed_dim = 32", "num_heads = 64"},
@@ -343,6 +343,12 @@ static void test_each_type(void **state)
         snprintf(config, sizeof config, "{\"%s\":%s}", name, i < 14 ? "0" : "0.5");
         snprintf(key, sizeof key, "config key '%s' is %s, expected ", name, i < 14 ? "0" : "0.5");
         model_expect_text(expect_error(&m, config), key);
+        if (i >= 10 && i < 14) {
+            snprintf(config, sizeof config, "{\"%s\":1e300}", name);
+            model_expect_text(expect_error(&m, config), "a number above 0 that float32 can hold");
+            snprintf(config, sizeof config, "{\"%s\":1e-60}", name);
+            model_expect_text(expect_error(&m, config), "a number above 0 that float32 can hold");
+        }
         snprintf(config, sizeof config, "{\"%s\":\"x\"}", name);
         snprintf(key, sizeof key, "config key '%s' is \"x\", expected ", name);
         model_expect_text(expect_error(&m, config), key);
