@@ -5,7 +5,7 @@ wanted=()
 
 # want_command COMMAND PACKAGE: wanted unless the command is there, wherever it comes from.
 want_command() {
-    command -v "$1" >/dev/null || wanted+=("$2")
+    command -v "$1" >/dev/null || [[ " ${wanted[*]} " == *" $2 "* ]] || wanted+=("$2")
 }
 
 # want_package PACKAGE...
