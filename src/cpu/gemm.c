@@ -50,7 +50,7 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
 /* K is cut so that a panel's part (KC * nr floats) stays in L1 and no sum runs over more than KC
  * products before it is added to the others: the error of a chain of 3072 is three times that of
  * 384. MC rows of x and GROUP panels of y stay in L2 until the epilogue. */
-enum { KC = 384, MC = 96, GROUP = 8 };
+enum { KC = 384, MC = 96, GROUP = 8, LINE = 64 / sizeof(float) };
 
 static size_t tiles_packed_floats(const pv_kernels *kernels, size_t n, size_t k)
 {
@@ -79,8 +79,14 @@ static void tiles_panel(const cpu_linear *op, const pv_kernels *kernels, size_t 
     float edge[PV_MOST_TILE];
     int accumulate = k0 > 0 || op->epilogue == PV_ADD;
     size_t tiles = (m1 - m0 + kernels->mr - 1) / kernels->mr;
+    /* The next panel is fetched a piece a tile: 4 to 5 % at 91 as at 1456 rows (bench_linear, 2
+     * threads of an AMD EPYC Zen 3, 2026-11-22). */
+    const float *next = n + nr < op->n ? panel + op->k * nr : panel;
+    size_t lines = (k1 - k0) * nr / LINE / tiles;
     for (size_t t = 0; t < tiles; t++) { /* of nearly one size: 91 rows are not 15 x 6 and 1 */
         size_t m = m0 + (m1 - m0) * t / tiles, rows = m0 + (m1 - m0) * (t + 1) / tiles - m;
+        for (size_t i = t * lines; i < (t + 1) * lines; i++)
+            __builtin_prefetch(next + i * LINE, 0, 2);
         const float *x = op->x + m * op->x_stride + k0;
         float *y = op->y + m * op->y_stride + n;
         if (width == nr) {
