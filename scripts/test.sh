@@ -22,8 +22,6 @@ case "${1-}" in
     ;;
 esac
 
-# Tests run side by side: a thread that waits must not spin on a core that another test needs.
-export OMP_WAIT_POLICY=passive
 jobs=$(nproc)
 phase_name="start"
 phase() {
