@@ -2,7 +2,8 @@
 """`cmake --install` into an empty folder: headers, libraries and tools are there, a stranger's
 program compiles against them, and everything finds its libraries without an environment.
 
-Usage: test_install.py <build dir> <C compiler> <relative library folder> <run path> [C flag...]
+Usage: test_install.py <build dir> <C compiler> <relative library folder> =<run path, or nothing>
+                       [C flag...]
 """
 import pathlib
 import subprocess
@@ -31,7 +32,7 @@ def run(*command, env=None):
 
 
 def main():
-    build, cc, lib, run_path, flags = (*sys.argv[1:5], sys.argv[5:])
+    build, cc, lib, run_path, flags = (*sys.argv[1:4], sys.argv[4][1:], sys.argv[5:])
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         prefix = work / "usr"
