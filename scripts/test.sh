@@ -28,7 +28,7 @@ phase() {
     phase_name=$1
     printf '\n==== %s (%d s since the start)\n' "$1" "$SECONDS"
 }
-trap 'echo "==== FAILED: $phase_name" >&2' ERR
+trap '[ $? -eq 0 ] || echo "==== FAILED: $phase_name" >&2' EXIT
 
 fuzz_probe() {
     echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0; }' |
