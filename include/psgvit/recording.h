@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signal files as epochs of float32: raw little-endian float32, and NPY. A complete program, which
- * counts the epochs of a night of 12 channels:
+ * Signal files as epochs of float32: raw little-endian float32, NPY, EDF and BDF. Raw and NPY are
+ * taken as they are. Of an EDF the channels that the model wants are found by name, derived where
+ * need be, prepared by a preset, and cut. A complete program, which counts the epochs of a night of
+ * 12 channels:
  *
  *     #include <psgvit/recording.h>
  *     #include <stdio.h>
@@ -35,13 +37,71 @@ typedef enum psgvit_format {
     PSGVIT_FORMAT_AUTO = 0, /* by content; else raw */
     PSGVIT_FORMAT_RAW,      /* little-endian float32, no header */
     PSGVIT_FORMAT_NPY,      /* NumPy's format 1.0 to 3.0: '<f4', C order, 2 or 3 dimensions */
-    PSGVIT_FORMAT_EDF,      /* EDF and BDF: not read yet, PSGVIT_E_INPUT */
+    PSGVIT_FORMAT_EDF,      /* EDF, EDF+C, EDF+D and BDF */
 } psgvit_format;
 
 typedef enum psgvit_layout {
     PSGVIT_LAYOUT_EPOCHS = 0, /* [E, C, T] */
     PSGVIT_LAYOUT_CHANNELS,   /* [C, L], one whole recording, channel-major, cut into epochs */
 } psgvit_layout;
+
+/* Whose naming of channels an EDF follows: the same label means another thing elsewhere. */
+typedef enum psgvit_cohort {
+    PSGVIT_COHORT_AUTO = 0, /* the one that the labels tell, else generic */
+    PSGVIT_COHORT_GENERIC,  /* what is unambiguous everywhere */
+    PSGVIT_COHORT_SHHS,
+    PSGVIT_COHORT_MESA,
+    PSGVIT_COHORT_MROS,
+    PSGVIT_COHORT_CFS,
+    PSGVIT_COHORT_CCSHS,
+    PSGVIT_COHORT_CHAT,
+    PSGVIT_COHORT_SOF,
+    PSGVIT_COHORT_WSC,
+    PSGVIT_COHORT_NCHSDB,
+    PSGVIT_COHORT_STAGES,
+    PSGVIT_COHORTS, /* how many there are */
+} psgvit_cohort;
+
+/* "auto", "generic", "shhs" ...; "?" for no cohort. */
+PSGVIT_API const char *psgvit_cohort_name(psgvit_cohort cohort);
+
+/* How an EDF's signals become the model's. A name is for ever: a change of the recipe is a new
+ * version, and psgvit_prep_version tells it. */
+typedef enum psgvit_prep {
+    PSGVIT_PREP_DEFAULT = 0, /* osf-train for the leads of OSF, eegpt-pretrain for other names */
+    PSGVIT_PREP_NONE,        /* found and derived, in the file's unit, at the wanted rate already */
+    PSGVIT_PREP_OSF_TRAIN,   /* as OSF's training data was made, with its quirks */
+    PSGVIT_PREP_OSF_CLEAN,   /* the same intent on the true time axis */
+    PSGVIT_PREP_EEGPT_PRETRAIN,
+    PSGVIT_PREP_EEGPT_P300,
+    PSGVIT_PREP_EEGPT_SLEEP,
+    PSGVIT_PREP_EEGPT_TUEG,
+    PSGVIT_PREPS, /* how many there are */
+} psgvit_prep;
+
+/* "default", "none", "osf-train" ...; "?" for no preset. */
+PSGVIT_API const char *psgvit_prep_name(psgvit_prep prep);
+/* Of the recipe, from 1 on; 0 for no preset. */
+PSGVIT_API int psgvit_prep_version(psgvit_prep prep);
+
+typedef enum psgvit_unit {
+    PSGVIT_UNIT_DEFAULT = 0, /* the preset's */
+    PSGVIT_UNIT_V,
+    PSGVIT_UNIT_MV,
+    PSGVIT_UNIT_UV,
+} psgvit_unit;
+
+typedef enum psgvit_reref {
+    PSGVIT_REREF_DEFAULT = 0, /* the preset's */
+    PSGVIT_REREF_NONE,
+    PSGVIT_REREF_AVERAGE, /* minus the mean over the channels that were found */
+} psgvit_reref;
+
+typedef enum psgvit_resample {
+    PSGVIT_RESAMPLE_DEFAULT = 0, /* the preset's */
+    PSGVIT_RESAMPLE_NEAREST,     /* as torch's interpolate(mode='nearest') */
+    PSGVIT_RESAMPLE_POLYPHASE,   /* band-limited, on the true time axis */
+} psgvit_resample;
 
 typedef struct psgvit_recording_params {
     size_t struct_size;
@@ -50,7 +110,39 @@ typedef struct psgvit_recording_params {
     size_t channels;        /* C that is expected; 0: as the file says (NPY), to look at it only */
     size_t samples;         /* T of an epoch; 0: as the file says (3-D NPY), else default_samples */
     size_t default_samples; /* T where the file does not say it; 0: unknown, to look at it only */
+
+    /* What follows is for EDF alone. */
+    const char *const *names; /* [channels] of the model's inputs; NULL with 12 channels: OSF's */
+    double rate;              /* Hz that the model wants; 0: 64 for OSF's leads, else 256 */
+    psgvit_cohort cohort;
+    const char *aliases;      /* lines NAME=LABEL,LABEL,... that come before the tables; a label may
+                                 be an expression A-B; NULL: none */
+    psgvit_prep prep;
+    psgvit_unit unit;         /* of EEGPT's presets, as the next two */
+    psgvit_reref reref;
+    psgvit_resample resample;
+    double stride_seconds;    /* from one window to the next; 0: windows touch */
+    psgvit_log_fn log;        /* what was tolerated in the file; NULL: silence */
+    void *log_user;
 } psgvit_recording_params;
+
+typedef enum psgvit_channel_state {
+    PSGVIT_CHANNEL_MISSING = 0, /* zeros stand in */
+    PSGVIT_CHANNEL_FOUND,       /* one signal of the file */
+    PSGVIT_CHANNEL_DERIVED,     /* the difference of two */
+} psgvit_channel_state;
+
+/* What one input of the model was made of. */
+typedef struct psgvit_channel {
+    const char *name;   /* of the input: "EEG_C3_A2" */
+    psgvit_channel_state state;
+    const char *source; /* label or labels: "C3-M2", "C3 - M2"; "" if missing */
+    const char *unit;   /* of the source, as the file has it; "" if missing or blank */
+    double rate;        /* Hz of the source; 0 if missing */
+    double flat;        /* share of samples that repeat the one before, for a second or longer */
+    double clipped;     /* share at the ends of the digital range */
+    const char *note;   /* why it is missing, or what was done: "inverted, mV"; "" if nothing */
+} psgvit_channel;
 
 typedef struct psgvit_recording_info {
     psgvit_format format;
@@ -60,6 +152,16 @@ typedef struct psgvit_recording_info {
     size_t epochs;   /* E */
     size_t length;   /* samples of each channel in all: L, or E * T; of all, if C is unknown */
     size_t dropped;  /* samples of a last, partial epoch that is left out; only in [C, L] */
+
+    /* What follows is 0, NULL or "" unless the format is EDF. */
+    double rate;           /* Hz of the epochs */
+    double epoch_seconds;  /* length of an epoch */
+    double stride_seconds; /* from one epoch to the next where nothing is left out */
+    const char *start;     /* clock time of the start, "2001-02-03T22:30:00"; "" if unknown */
+    psgvit_cohort cohort;  /* that was used */
+    psgvit_prep prep;      /* that was used */
+    const psgvit_channel *channel; /* [channels]; flat and clipped are known from the open on */
+    size_t skipped;        /* epochs left out because a gap of an EDF+D lies in them */
 } psgvit_recording_info;
 
 /* An open recording that yields its epochs in order. Thread-safety: one thread at a time. */
@@ -78,6 +180,11 @@ PSGVIT_API const psgvit_recording_info *psgvit_recording_get_info(
  * unknown is PSGVIT_E_ARGUMENT. */
 PSGVIT_API psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal,
                                                size_t capacity, size_t *epochs, psgvit_error *err);
+/* Seconds from the file's start to the start of epoch `index`; epochs that were left out are not
+ * counted. 0 for other formats than EDF. */
+PSGVIT_API double psgvit_recording_epoch_start(const psgvit_recording *recording, size_t index);
+/* Seconds from the file's start to the start of the i-th epoch that was left out; i < skipped. */
+PSGVIT_API double psgvit_recording_skipped_start(const psgvit_recording *recording, size_t i);
 /* Frees the handle and sets it to NULL. NULL is allowed. */
 PSGVIT_API void psgvit_recording_close(psgvit_recording **recording);
 
