@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The shaders as SPIR-V, put into the library at build time (modules.S). */
+#ifndef PV_VULKAN_MODULES_H
+#define PV_VULKAN_MODULES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum vk_module {
+    PV_MODULE_MIX_CHANNELS,
+    PV_MODULE_PATCHIFY,
+    PV_MODULE_LINEAR,      /* float32, by FMA */
+    PV_MODULE_LINEAR_F16,  /* KHR cooperative matrices, one f16 product */
+    PV_MODULE_LINEAR_BF16, /* the same in bf16 */
+    PV_MODULE_ASSEMBLE,
+    PV_MODULE_LAYERNORM,
+    PV_MODULE_ATTENTION,
+    PV_MODULE_SELECT_ROWS,
+    PV_MODULE_MEAN_ROWS,
+    PV_MODULES,
+} vk_module;
+
+typedef struct vk_code {
+    const uint32_t *words;
+    size_t bytes;
+} vk_code;
+
+vk_code pv_vk_module_code(vk_module module);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Vulkan backend inside. loader.c finds the functions, device.c the devices and what they can
+ * do; memory.c has buffers and stores, pipeline.c compute pipelines, command.c plans (recorded
+ * once, barriers derived from use, submitted in bounded pieces); ops.c says which shader does an
+ * op, with which tiles, on which grid; selftest.c lets a device prove that it computes right.
+ */
+#ifndef PV_VULKAN_VULKAN_H
+#define PV_VULKAN_VULKAN_H
+
+#include "ops/ops.h"
+#include "vulkan/api.h"
+#include "vulkan/modules.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum {
+    PV_VK_BINDINGS = 5,       /* storage buffers of a shader, at most */
+    PV_VK_PUSH_BYTES = 128,   /* push constants, what every device has */
+    PV_VK_CONSTANTS = 12,     /* specialisation constants, at most; ids 0, 1, 2 ... */
+};
+
+/* ---- loader.c ---- */
+
+/* The library and an instance: each device has its own, so that the process shares nothing. */
+typedef struct vk_loader {
+    void *library;
+    VkInstance instance;
+    vk_api api; /* global and instance functions */
+} vk_loader;
+
+/* PSGVIT_E_DEVICE if there is no loader, no driver, or only Vulkan 1.0. */
+psgvit_status pv_vk_loader_open(vk_loader *loader, psgvit_error *err);
+void pv_vk_loader_close(vk_loader *loader);
+
+/* ---- device.c ---- */
+
+typedef struct vk_device vk_device;
+
+/* What a device offers beyond the least that is needed. */
+typedef struct vk_features {
+    bool f16_matrix;  /* KHR cooperative matrices 16x16x16, f16 x f16 + f32, by subgroup */
+    bool bf16_matrix; /* the same with bf16 */
+    uint32_t subgroup; /* threads */
+} vk_features;
+
+/* A compute pipeline: a shader with its constants. Owned by the device. */
+typedef struct vk_kernel {
+    vk_module module;
+    uint32_t constants[PV_VK_CONSTANTS]; /* those that are not used are 0 */
+    VkPipeline pipeline;
+    struct vk_kernel *next;
+} vk_kernel;
+
+struct vk_device {
+    psgvit_device base;
+    vk_loader loader;
+    vk_api api; /* all of them */
+    VkPhysicalDevice physical;
+    VkDevice device;
+    VkQueue queue;
+    uint32_t family;
+    bool timestamps;                        /* the queue has them */
+    VkPhysicalDeviceMemoryProperties memory;
+    VkPhysicalDeviceLimits limits;
+    uint64_t max_allocation;                /* bytes */
+    vk_features features;
+    pthread_mutex_t lock;                   /* round the queue */
+    atomic_bool lost;                       /* nothing works any more; the handle can be closed */
+    _Atomic double rate;                    /* FLOP/s of what was submitted so far */
+    struct {
+        pthread_mutex_t lock;
+        VkDescriptorSetLayout sets;
+        VkPipelineLayout layout;
+        VkPipelineCache cache;
+        vk_kernel *kernels;
+    } pipelines;
+    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE], driver[320], uuid[2 * VK_UUID_SIZE + 1];
+};
+
+/* The status of a call that did not return VK_SUCCESS: memory or device, with the name of the
+ * device, `what` was tried and the result's name. A lost device is marked. */
+psgvit_status pv_vk_fail(vk_device *device, VkResult result, const char *what, psgvit_error *err);
+/* PSGVIT_E_DEVICE if the device is lost, else PSGVIT_OK. */
+psgvit_status pv_vk_alive(vk_device *device, psgvit_error *err);
+
+#define PV_VK_TRY(device, call, what, err)                                                            \
+    do {                                                                                           \
+        VkResult pv_result_ = (call);                                                              \
+        if (pv_result_ != VK_SUCCESS)                                                              \
+            return pv_vk_fail((device), pv_result_, (what), (err));                                   \
+    } while (0)
+
+/* ---- memory.c ---- */
+
+/* A range of device memory; psgvit's pv_buffer for what ops read and write. */
+typedef struct vk_buffer {
+    pv_buffer base;
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    uint64_t bytes;
+} vk_buffer;
+
+/* A weight as a kernel reads it. */
+typedef struct vk_matrix {
+    pv_matrix base;
+    vk_buffer *buffer;
+    uint64_t offset, bytes; /* in the buffer; the offset fits any binding */
+    int packing;            /* ops.c: which layout, so that no kernel meets a stranger */
+    float scale;            /* what the products are multiplied by; 1 in float32 */
+    struct vk_matrix *next;
+} vk_matrix;
+
+psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,
+                               psgvit_error *err);
+void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
+psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision, pv_store **store,
+                              psgvit_error *err);
+psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
+                              psgvit_error *err);
+psgvit_status pv_vk_store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
+                              pv_tensor *tensor, psgvit_error *err);
+void pv_vk_store_destroy(pv_store *store);
+
+/* ---- pipeline.c ---- */
+
+psgvit_status pv_vk_pipelines_create(vk_device *device, psgvit_error *err);
+void pv_vk_pipelines_destroy(vk_device *device);
+/* The kernel of a module with these constants, made on first use. Thread-safety: safe. */
+psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
+                            const uint32_t constants[PV_VK_CONSTANTS], const vk_kernel **kernel,
+                            psgvit_error *err);
+
+/* ---- command.c ---- */
+
+/* What a dispatch does with one binding. */
+typedef struct vk_use {
+    VkBuffer buffer;
+    uint64_t offset, bytes;
+    bool write; /* else it only reads */
+} vk_use;
+
+typedef struct vk_dispatch {
+    const vk_kernel *kernel;
+    vk_use use[PV_VK_BINDINGS]; /* binding i; those from `uses` on are not there */
+    uint32_t uses;
+    uint32_t push[PV_VK_PUSH_BYTES / 4];
+    uint32_t push_count;
+    uint32_t groups[3];
+    double flops; /* about: what bounds the work of one submit */
+} vk_dispatch;
+
+/* The whole extent of a view as a binding; *at becomes where the view begins in it, floats:
+ * bindings begin at a multiple of the device's alignment, views anywhere. PSGVIT_E_MEMORY if the
+ * device can't bind as much. */
+psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool write, vk_use *use,
+                            uint32_t *at, psgvit_error *err);
+vk_use pv_vk_use_matrix(const vk_matrix *matrix);
+/* Appends a dispatch to the plan. */
+psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err);
+
+psgvit_status pv_vk_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
+psgvit_status pv_vk_plan_finish(pv_plan *plan, psgvit_error *err);
+psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err);
+void pv_vk_plan_destroy(pv_plan *plan);
+
+/* ---- ops.c ---- */
+
+/* How the weights of a linear layer lie in device memory, for one precision. */
+typedef struct vk_packing {
+    /* Bytes that W [n, k] takes. */
+    uint64_t (*bytes)(size_t n, size_t k);
+    /* Packs rows [first, first + count), which stand in `rows` [count, k], into `packed`, the start
+     * of the whole matrix; padding that is not written is 0. `scale` is a power of two by which
+     * values are multiplied first. Memory may be write-combined: it is never read. */
+    void (*pack)(const float *rows, size_t first, size_t count, size_t n, size_t k, float scale,
+                 void *packed);
+    float limit; /* largest magnitude that it can hold; 0: any */
+} vk_packing;
+
+/* The packing of a precision on this device, and its number for vk_matrix.packing. */
+const vk_packing *pv_vk_packing_of(const vk_device *device, psgvit_precision precision, int *number);
+
+psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                     pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
+                                 pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                               pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                                 pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                                  pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                                  const pv_attention_shape *shape, pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                    psgvit_error *err);
+psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                  psgvit_error *err);
+
+/* ---- selftest.c ---- */
+
+/* A linear layer with GELU and an attention against the same in double on the CPU; PSGVIT_E_DEVICE
+ * with the op and both numbers if the device computes wrong. */
+psgvit_status pv_vk_self_test(vk_device *device, psgvit_error *err);
+
+#endif
