@@ -3,6 +3,7 @@
 #include <psgvit/osf.h>
 
 #include "api/encode.h"
+#include "base/leads.h"
 #include "model/osf_model.h"
 
 #include <stdlib.h>
@@ -136,7 +137,7 @@ psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error 
                    .first_epoch = own.first_epoch,
                    .nan = own.nan,
                    .clamp = !own.no_clamp,
-                   .names = encoder->info.leads == 12 ? pv_osf_leads : NULL},
+                   .names = encoder->info.leads == PV_OSF_LEADS ? pv_osf_leads : NULL},
         .output = {own.cls, own.patches, own.mean},
         .batch = own.batch ? own.batch : pv_default_batch(1, osf_patch_count(encoder, samples) + 1),
         .progress = own.progress,

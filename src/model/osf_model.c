@@ -13,10 +13,6 @@
 enum { HEAD_DIM = 64 }; /* in every variant */
 static const double EPS = 1e-5;
 
-const char *const pv_osf_leads[12] = {"ECG",       "EMG_Chin",  "EMG_LLeg",  "EMG_RLeg",
-                                      "ABD",       "THX",       "NP",        "SN",
-                                      "EOG_E1_A2", "EOG_E2_A1", "EEG_C3_A2", "EEG_C4_A1"};
-
 size_t pv_osf_patches(const pv_osf_config *c, size_t samples)
 {
     size_t groups = c->leads / c->patch_leads;

@@ -20,9 +20,6 @@ typedef struct pv_osf_model {
     uint64_t parameters;
 } pv_osf_model;
 
-/* The 12 leads in the order that the released model was trained with; messages name them. */
-extern const char *const pv_osf_leads[12];
-
 psgvit_status pv_osf_load(pv_osf_model *model, psgvit_device *device,
                           const psgvit_weights *weights, const char *config_json,
                           psgvit_precision precision, psgvit_error *err);

@@ -6,8 +6,8 @@
  */
 #include "weights/eegpt_fields.h"
 
+#include "base/channels.h"
 #include "base/status.h"
-#include "weights/channels.h"
 
 #include <stdio.h>
 #include <stdlib.h>

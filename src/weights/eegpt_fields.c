@@ -2,9 +2,9 @@
 /* The keys of braindecode's config.json for EEGPT, and the ids of the channels that they name. */
 #include "weights/eegpt_fields.h"
 
+#include "base/channels.h"
 #include "base/checked.h"
 #include "base/status.h"
-#include "weights/channels.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  */
 #include "weights/eegpt_fields.h"
 
+#include "base/channels.h"
 #include "base/status.h"
-#include "weights/channels.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The names of EEG channels: their rows, their spelling, and the old names. */
 #define _POSIX_C_SOURCE 200809L /* strtok_r */
-#include "weights/channels.h"
+#include "base/channels.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  * without the rows that EEGPT does not know (CHANNEL_DICT of BINE022/EEGPT, EEGPT_CHANNELS of
  * braindecode). The four aliases are ours: the reference does not know T3.
  */
-#include "weights/channels.h"
+#include "base/channels.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names of EEG channels, as EEGPT's channel embedding orders them. */
-#ifndef PV_WEIGHTS_CHANNELS_H
-#define PV_WEIGHTS_CHANNELS_H
+#ifndef PV_BASE_CHANNELS_H
+#define PV_BASE_CHANNELS_H
 
 #include <stddef.h>
 
