@@ -201,7 +201,8 @@ static int commit_output(passage *p, cli_failure *failure)
     }
     if (interrupt_code())
         return cli_fail(failure, interrupt_code(), "interrupted");
-    return writer_commit(&p->writer, s->sha256, failure);
+    int code = writer_finish(p->writer, s->sha256, failure);
+    return code ? code : writer_commit(&p->writer, failure);
 }
 
 /* ---- the way through ------------------------------------------------------------------------- */
@@ -260,7 +261,8 @@ static int pass_part(passage *p, cli_failure *failure)
     double encoded = cli_clock();
     timings->compute += encoded - read;
     if (!code)
-        code = writer_put(p->writer, p->done, count, (const float *const *)p->values, failure);
+        code = writer_put(p->writer, p->done, count, (const float *const *)p->values, NULL,
+                          failure);
     timings->write += cli_clock() - encoded;
     p->done += count;
     return code;

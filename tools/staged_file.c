@@ -17,14 +17,29 @@
 static const size_t MOST_AT_ONCE = (size_t)1 << 30; /* Linux writes at most 2 GiB a call */
 static const char STANDARD_OUTPUT[] = "standard output";
 
-/* The file whose temporary name a signal handler has to remove; NULL while there is no name. */
-static _Atomic(const staged_file *) named;
+/* The files whose temporary names a signal handler has to remove; NULL where there is none. Files
+ * beyond that many still work, but an interruption may leave their temporary names behind. */
+static _Atomic(const staged_file *) named[64];
+
+enum { NAMED = sizeof named / sizeof *named };
 
 void staged_file_unlink_now(void)
 {
-    const staged_file *file = atomic_load(&named);
-    if (file)
-        unlinkat(file->folder, file->temporary, 0);
+    for (int i = 0; i < NAMED; i++) {
+        const staged_file *file = atomic_load(&named[i]);
+        if (file)
+            unlinkat(file->folder, file->temporary, 0);
+    }
+}
+
+/* Puts `to` in the first place that holds `from`. */
+static void exchange_named(const staged_file *from, const staged_file *to)
+{
+    for (int i = 0; i < NAMED; i++) {
+        const staged_file *held = from;
+        if (atomic_compare_exchange_strong(&named[i], &held, to))
+            return;
+    }
 }
 
 static int fail(staged_file *file, cli_failure *failure, const char *what, int error)
@@ -39,7 +54,7 @@ void staged_file_abort(staged_file *file)
 {
     if (file->temporary[0])
         unlinkat(file->folder, file->temporary, 0);
-    atomic_store(&named, NULL);
+    exchange_named(file, NULL);
     if (file->fd >= 0)
         close(file->fd);
     if (file->folder >= 0)
@@ -52,17 +67,17 @@ void staged_file_abort(staged_file *file)
  * with no signal in between. Returns 0 or the errno. */
 static int with_name(staged_file *file, int (*make)(staged_file *file))
 {
-    static unsigned counter;
+    static atomic_uint counter;
     sigset_t all, before;
     sigfillset(&all);
     int error = EEXIST;
     for (int i = 0; i < 100 && error == EEXIST; i++) {
         snprintf(file->temporary, sizeof file->temporary, ".psgvit-%ld-%u.tmp", (long)getpid(),
-                 counter++);
+                 atomic_fetch_add(&counter, 1));
         pthread_sigmask(SIG_BLOCK, &all, &before);
         error = make(file) == 0 ? 0 : errno;
         if (!error)
-            atomic_store(&named, file);
+            exchange_named(NULL, file);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (error)
@@ -261,6 +276,13 @@ static int give_name(staged_file *file)
     return 0;
 }
 
+int staged_file_sync(staged_file *file, cli_failure *failure)
+{
+    if (file->folder >= 0 && fsync(file->fd) != 0)
+        return fail(file, failure, "can't be synced", errno);
+    return CLI_DONE;
+}
+
 int staged_file_commit(staged_file *file, cli_failure *failure)
 {
     if (file->folder < 0) {
@@ -270,8 +292,9 @@ int staged_file_commit(staged_file *file, cli_failure *failure)
         staged_file_abort(file);
         return CLI_DONE;
     }
-    if (fsync(file->fd) != 0)
-        return fail(file, failure, "can't be synced", errno);
+    int code = staged_file_sync(file, failure);
+    if (code)
+        return code;
     int error = give_name(file);
     if (error)
         return fail(file, failure, "can't be given its name", error);

@@ -4,6 +4,7 @@
  * target's folder, which gets its name when all is synced: whatever ends the process before, even
  * kill -9, leaves nothing behind. Where the file system has no nameless files, a temporary name
  * beside the target is used. "-" is standard output, which gets the bytes only when all are there.
+ * Thread-safety: one thread at a time for each file, any number of files.
  */
 #ifndef TOOLS_STAGED_FILE_H
 #define TOOLS_STAGED_FILE_H
@@ -26,13 +27,15 @@ int staged_file_check(const char *path, cli_failure *failure);
 int staged_file_open(staged_file *file, const char *path, uint64_t size, cli_failure *failure);
 int staged_file_write(staged_file *file, uint64_t offset, const void *bytes, size_t size,
                       cli_failure *failure);
+/* What was written is on the disk, and not to be seen yet. */
+int staged_file_sync(staged_file *file, cli_failure *failure);
 /* Syncs, names, and closes. On failure it is as after staged_file_abort. */
 int staged_file_commit(staged_file *file, cli_failure *failure);
 /* Closes it and leaves nothing; harmless after commit or a failure. */
 void staged_file_abort(staged_file *file);
 
-/* For a signal handler that is about to end the process: removes the temporary name, if there is
- * one. */
+/* For a signal handler that is about to end the process: removes the temporary names, if there are
+ * any. */
 void staged_file_unlink_now(void);
 
 #endif

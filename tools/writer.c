@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const writer_format_names[WRITER_FORMATS] = {"safetensors", "npy", "csv", "json"};
+const char *const writer_format_names[WRITER_FORMATS] = {"safetensors", "npy", "csv", "json",
+                                                         "tsv"};
 
 enum { LATE = 64, TEXT = 1 << 16, MOST_HEAD = 100000000 /* of safetensors */ };
 
@@ -97,7 +98,8 @@ static char *make_head(const writer *w, const char *late, size_t *size)
     switch (w->format) {
     case WRITER_SAFETENSORS: put_safetensors_head(out, w, late); break;
     case WRITER_JSON: put_json_head(out, w, late); break;
-    case WRITER_CSV: put_csv_head(out, w); break;
+    case WRITER_CSV:
+    case WRITER_TSV: put_csv_head(out, w); break;
     case WRITER_NPY:
         fputs("{'descr': '<f4', 'fortran_order': False, 'shape': (", out);
         put_shape(out, &w->content.tensors[0], w->content.tensors[0].rank == 1 ? ",), }" : "), }");
@@ -300,9 +302,10 @@ int writer_open(writer **made, const char *path, writer_format format,
 }
 
 int writer_put(writer *w, size_t first, size_t rows, const float *const *values,
-               cli_failure *failure)
+               const head_scores *scores, cli_failure *failure)
 {
     int code = CLI_DONE;
+    (void)scores;
     if (w->format == WRITER_SAFETENSORS || w->format == WRITER_NPY) {
         for (size_t i = 0; i < w->content.tensor_count && !code; i++) {
             size_t bytes = w->row[i] * sizeof(float);
@@ -321,17 +324,21 @@ int writer_put(writer *w, size_t first, size_t rows, const float *const *values,
     return code;
 }
 
-int writer_commit(writer **w, const char *late, cli_failure *failure)
+int writer_finish(writer *w, const char *late, cli_failure *failure)
 {
-    int code = make_room(*w, failure);
-    if (!code && (*w)->format == WRITER_JSON)
-        add_text(*w, "\n]}\n");
+    int code = make_room(w, failure);
+    if (!code && w->format == WRITER_JSON)
+        add_text(w, "\n]}\n");
     if (!code)
-        code = flush_text(*w, failure);
+        code = flush_text(w, failure);
     if (!code)
-        code = write_head(*w, late, failure);
-    if (!code)
-        code = staged_file_commit(&(*w)->file, failure);
+        code = write_head(w, late, failure);
+    return code ? code : staged_file_sync(&w->file, failure);
+}
+
+int writer_commit(writer **w, cli_failure *failure)
+{
+    int code = staged_file_commit(&(*w)->file, failure);
     writer_abort(w);
     return code;
 }

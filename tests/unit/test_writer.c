@@ -55,8 +55,8 @@ static void test_npy(void **state)
     const char *path = path_of("p.npy");
     assert_int_equal(writer_open(&w, path, WRITER_NPY, &content, &failure), CLI_DONE);
     const float *values[WRITER_TENSORS] = {patches};
-    assert_int_equal(writer_put(w, 0, EPOCHS, values, &failure), CLI_DONE);
-    assert_int_equal(writer_commit(&w, "", &failure), CLI_DONE);
+    assert_int_equal(writer_put(w, 0, EPOCHS, values, NULL, &failure), CLI_DONE);
+    assert_int_equal(finish(&w, "", &failure), CLI_DONE);
     psgvit_recording *r = NULL;
     psgvit_error err;
     if (psgvit_recording_open(&r, path, NULL, &err))
@@ -149,8 +149,8 @@ static void test_not_finite(void **state)
         const char *path = path_of("bad");
         assert_int_equal(writer_open(&w, path, cases[i].format, &content, &failure), CLI_DONE);
         const float *values[WRITER_TENSORS] = {bad};
-        assert_int_equal(writer_put(w, 0, 1, values, &failure), CLI_DONE);
-        assert_int_equal(writer_commit(&w, "", &failure), CLI_DONE);
+        assert_int_equal(writer_put(w, 0, 1, values, NULL, &failure), CLI_DONE);
+        assert_int_equal(finish(&w, "", &failure), CLI_DONE);
         size_t size;
         char *text = read_file(path, &size);
         assert_non_null(strstr(text, cases[i].text));
@@ -175,8 +175,8 @@ static void test_wide(void **state)
     const char *path = path_of("wide.csv");
     assert_int_equal(writer_open(&w, path, WRITER_CSV, &content, &failure), CLI_DONE);
     const float *values[WRITER_TENSORS] = {row};
-    assert_int_equal(writer_put(w, 0, 1, values, &failure), CLI_DONE);
-    assert_int_equal(writer_commit(&w, "", &failure), CLI_DONE);
+    assert_int_equal(writer_put(w, 0, 1, values, NULL, &failure), CLI_DONE);
+    assert_int_equal(finish(&w, "", &failure), CLI_DONE);
     size_t size;
     char *text = read_file(path, &size), *at = strchr(text, '\n') + 2;
     for (size_t i = 0; i < WIDE; i++)

@@ -78,9 +78,15 @@ int put_all(writer *w, const float *first, const float *second, cli_failure *fai
         const float *parts[WRITER_TENSORS] = {first + e * WIDTH};
         if (second)
             parts[1] = second + e * PATCHES * WIDTH;
-        code = writer_put(w, e, EPOCHS - e < 2 ? 1 : 2, parts, failure);
+        code = writer_put(w, e, EPOCHS - e < 2 ? 1 : 2, parts, NULL, failure);
     }
     return code;
+}
+
+int finish(writer **w, const char *late, cli_failure *failure)
+{
+    int code = writer_finish(*w, late, failure);
+    return code ? code : writer_commit(w, failure);
 }
 
 int write_both(const char *path, writer_format format, const char *late, cli_failure *failure)
@@ -90,7 +96,7 @@ int write_both(const char *path, writer_format format, const char *late, cli_fai
     if (!code)
         code = put_all(w, cls, patches, failure);
     if (!code)
-        code = writer_commit(&w, late, failure);
+        code = finish(&w, late, failure);
     writer_abort(&w);
     return code;
 }
@@ -102,7 +108,7 @@ void write_cls(const char *path, writer_format format)
     writer_content content = only(0);
     assert_int_equal(writer_open(&w, path, format, &content, &failure), CLI_DONE);
     assert_int_equal(put_all(w, cls, NULL, &failure), CLI_DONE);
-    assert_int_equal(writer_commit(&w, "", &failure), CLI_DONE);
+    assert_int_equal(finish(&w, "", &failure), CLI_DONE);
     assert_null(w);
 }
 

@@ -27,6 +27,8 @@ char *read_file(const char *path, size_t *size);
 writer_content only(size_t tensor);
 /* All epochs in parts of two; `second` may be NULL. Like the writer, returns an exit code. */
 int put_all(writer *w, const float *first, const float *second, cli_failure *failure);
+/* Finishes and commits. */
+int finish(writer **w, const char *late, cli_failure *failure);
 int write_both(const char *path, writer_format format, const char *late, cli_failure *failure);
 /* The whole of cls, which must work. */
 void write_cls(const char *path, writer_format format);
