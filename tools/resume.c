@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The metadata of safetensors by the library, of JSON from the head of the file by cJSON. */
+#define _GNU_SOURCE 1
+#include "resume.h"
+
+#include <psgvit/weights.h>
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { HEAD_BYTES = 1 << 20 }; /* of a JSON file: far more than metadata and shapes have */
+
+bool resume_can_read(writer_format format)
+{
+    return format == WRITER_SAFETENSORS || format == WRITER_JSON;
+}
+
+static bool is_newer(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec > b->st_mtim.tv_sec
+                                                  : a->st_mtim.tv_nsec > b->st_mtim.tv_nsec;
+}
+
+static bool check_safetensors(const char *path, const resume_wanted *wanted, size_t *epochs)
+{
+    psgvit_weights *file = NULL;
+    psgvit_weights_params params = {.struct_size = sizeof params, .flags = PSGVIT_READ};
+    if (psgvit_weights_open(&file, path, &params, NULL))
+        return false;
+    const psgvit_tensor *tensor = psgvit_weights_find(file, wanted->tensor);
+    bool same = tensor && tensor->rank > 0;
+    for (size_t i = 0; i < wanted->count && same; i++) {
+        const char *found = psgvit_weights_metadata(file, wanted->entries[i].key);
+        same = found && !strcmp(found, wanted->entries[i].value);
+    }
+    if (same)
+        *epochs = (size_t)tensor->shape[0];
+    psgvit_weights_close(&file);
+    return same;
+}
+
+/* The object behind `"key": ` in front of which `at` stands; sets `at` behind it. */
+static cJSON *take_object(const char **at, const char *key)
+{
+    size_t length = strlen(key);
+    if (strncmp(*at, key, length) != 0)
+        return NULL;
+    return cJSON_ParseWithOpts(*at + length, at, false);
+}
+
+static bool compare(const char *at, const resume_wanted *wanted, size_t *epochs)
+{
+    cJSON *metadata = take_object(&at, "{\"metadata\": ");
+    cJSON *shapes = metadata ? take_object(&at, ", \"shapes\": ") : NULL;
+    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(shapes, wanted->tensor);
+    const cJSON *rows = cJSON_GetArrayItem(shape, 0);
+    bool same = cJSON_IsNumber(rows) && rows->valuedouble >= 0;
+    for (size_t i = 0; i < wanted->count && same; i++) {
+        const writer_entry *entry = &wanted->entries[i];
+        const cJSON *found = cJSON_GetObjectItemCaseSensitive(metadata, entry->key);
+        same = cJSON_IsString(found) && !strcmp(found->valuestring, entry->value);
+    }
+    if (same)
+        *epochs = (size_t)rows->valuedouble;
+    cJSON_Delete(metadata);
+    cJSON_Delete(shapes);
+    return same;
+}
+
+static bool check_json(const char *path, const resume_wanted *wanted, size_t *epochs)
+{
+    FILE *file = fopen(path, "rbe");
+    char *head = file ? malloc(HEAD_BYTES + 1) : NULL;
+    bool same = false;
+    if (head) {
+        head[fread(head, 1, HEAD_BYTES, file)] = '\0';
+        same = compare(head, wanted, epochs);
+    }
+    free(head);
+    if (file)
+        fclose(file);
+    return same;
+}
+
+bool resume_is_complete(const char *output, writer_format format, const char *input,
+                        const resume_wanted *wanted, size_t *epochs)
+{
+    struct stat made, source;
+    if (stat(output, &made) != 0 || !S_ISREG(made.st_mode) || stat(input, &source) != 0 ||
+        !S_ISREG(source.st_mode) || is_newer(&source, &made))
+        return false;
+    return format == WRITER_SAFETENSORS ? check_safetensors(output, wanted, epochs)
+                                        : check_json(output, wanted, epochs);
+}
