@@ -89,6 +89,7 @@ typedef struct pv_row_range {
 typedef struct pv_plan {
     psgvit_device *device;
     psgvit_error error;
+    double device_ms; /* that the last submit took by the device's own clock; 0: it has none */
 } pv_plan;
 
 /* ---- memory and weights ---- */

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of a GPU. A buffer is one allocation. What ops read from and write to the host lies in
+ * memory that both sides see: a signal is read once and an output written once, so that a copy
+ * would only add a step. Weights lie in chunks, and get there through one staging buffer.
+ */
+#include "vulkan/vulkan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ALIGN = 256,             /* bytes: no device wants bindings at more */
+    CHUNK_BYTES = 64 << 20,  /* a few allocations for all weights: a device may allow only 4096 */
+    STAGING_BYTES = 1 << 20, /* at least; else as much as the largest weight */
+    BLOCK_BYTES = 256 << 10, /* of float32 rows on their way to the packing */
+};
+
+/* ---- buffers ---- */
+
+typedef enum vk_place {
+    VK_PLACE_DEVICE, /* the GPU's own */
+    VK_PLACE_HOST,   /* both see it; what the CPU reads is cached */
+} vk_place;
+
+/* The first type of `allowed` that has all of `wanted`; -1 if there is none. */
+static int type_with(const vk_device *d, uint32_t allowed, VkMemoryPropertyFlags wanted)
+{
+    for (uint32_t i = 0; i < d->memory.memoryTypeCount; i++)
+        if (allowed & (1u << i) && (d->memory.memoryTypes[i].propertyFlags & wanted) == wanted)
+            return (int)i;
+    return -1;
+}
+
+static int choose_type(const vk_device *d, uint32_t allowed, vk_place place)
+{
+    VkMemoryPropertyFlags shared =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    VkMemoryPropertyFlags best = place == VK_PLACE_HOST
+                                     ? shared | VK_MEMORY_PROPERTY_HOST_CACHED_BIT
+                                     : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    int type = type_with(d, allowed, best);
+    return type >= 0 ? type : type_with(d, allowed, place == VK_PLACE_HOST ? shared : 0);
+}
+
+static psgvit_status allocate(vk_device *d, vk_buffer *b, vk_place place, psgvit_error *err)
+{
+    VkMemoryRequirements needs;
+    d->api.GetBufferMemoryRequirements(d->device, b->buffer, &needs);
+    int type = choose_type(d, needs.memoryTypeBits, place);
+    if (type < 0)
+        return pv_fail(err, PSGVIT_E_DEVICE, "%s: has no memory that a buffer can use", d->name);
+    if (needs.size > d->max_allocation)
+        return pv_fail(err, PSGVIT_E_MEMORY,
+                       "%s: out of memory: one allocation may have %llu bytes, expected %llu",
+                       d->name, (unsigned long long)d->max_allocation,
+                       (unsigned long long)needs.size);
+    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                 .allocationSize = needs.size,
+                                 .memoryTypeIndex = (uint32_t)type};
+    PV_VK_TRY(d, d->api.AllocateMemory(d->device, &info, NULL, &b->memory), "allocating memory",
+              err);
+    PV_VK_TRY(d, d->api.BindBufferMemory(d->device, b->buffer, b->memory, 0), "binding memory",
+              err);
+    void *host;
+    if (place == VK_PLACE_HOST) {
+        PV_VK_TRY(d, d->api.MapMemory(d->device, b->memory, 0, VK_WHOLE_SIZE, 0, &host),
+                  "mapping memory", err);
+        b->base.host = host;
+    }
+    return PSGVIT_OK;
+}
+
+static psgvit_status create(vk_device *d, uint64_t bytes, vk_place place, vk_buffer **buffer,
+                            psgvit_error *err)
+{
+    PV_TRY(pv_vk_alive(d, err));
+    vk_buffer *b = calloc(1, sizeof *b);
+    if (!b)
+        return pv_fail_memory(err, "a buffer", sizeof *b);
+    b->bytes = (bytes ? bytes + ALIGN - 1 : ALIGN) / ALIGN * ALIGN;
+    VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                               .size = b->bytes,
+                               .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                        VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                        VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    VkResult result = d->api.CreateBuffer(d->device, &info, NULL, &b->buffer);
+    psgvit_status status = result ? pv_vk_fail(d, result, "creating a buffer", err)
+                                  : allocate(d, b, place, err);
+    if (status) {
+        pv_vk_buffer_destroy(&d->base, &b->base);
+        return status;
+    }
+    b->base.floats = (size_t)(b->bytes / sizeof(float));
+    *buffer = b;
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
+                                  pv_buffer **buffer, psgvit_error *err)
+{
+    vk_buffer *b;
+    PV_TRY(create((vk_device *)device, (uint64_t)floats * sizeof(float),
+                  kind == PV_HOST ? VK_PLACE_HOST : VK_PLACE_DEVICE, &b, err));
+    b->base.floats = floats;
+    *buffer = &b->base;
+    return PSGVIT_OK;
+}
+
+void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer)
+{
+    vk_device *d = (vk_device *)device;
+    vk_buffer *b = (vk_buffer *)buffer;
+    d->api.DestroyBuffer(d->device, b->buffer, NULL);
+    d->api.FreeMemory(d->device, b->memory, NULL); /* and unmaps it */
+    free(b);
+}
+
+/* ---- stores ---- */
+
+typedef struct vk_chunk {
+    vk_buffer *buffer;
+    uint64_t used;
+    struct vk_chunk *next;
+} vk_chunk;
+
+typedef struct vk_store {
+    pv_store base;
+    vk_device *device;
+    const vk_packing *packing;
+    int packing_number;
+    vk_chunk *chunks; /* the one that is being filled first */
+    vk_matrix *matrices;
+    vk_buffer *staging;
+    VkCommandPool pool;
+    VkCommandBuffer commands;
+    VkFence fence;
+} vk_store;
+
+static psgvit_status make_commands(vk_store *s, psgvit_error *err)
+{
+    vk_device *d = s->device;
+    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                    .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                    .queueFamilyIndex = d->family};
+    PV_VK_TRY(d, d->api.CreateCommandPool(d->device, &pool, NULL, &s->pool),
+              "creating a command pool", err);
+    VkCommandBufferAllocateInfo commands = {.sType =
+                                                VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                            .commandPool = s->pool,
+                                            .commandBufferCount = 1};
+    PV_VK_TRY(d, d->api.AllocateCommandBuffers(d->device, &commands, &s->commands),
+              "allocating a command buffer", err);
+    VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    PV_VK_TRY(d, d->api.CreateFence(d->device, &fence, NULL, &s->fence), "creating a fence", err);
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision,
+                                 pv_store **store, psgvit_error *err)
+{
+    vk_device *d = (vk_device *)device;
+    PV_TRY(pv_vk_alive(d, err));
+    vk_store *s = calloc(1, sizeof *s);
+    if (!s)
+        return pv_fail_memory(err, "a store", sizeof *s);
+    s->base = (pv_store){device, precision};
+    s->device = d;
+    s->packing = pv_vk_packing_of(d, precision, &s->packing_number);
+    psgvit_status status = make_commands(s, err);
+    if (status) {
+        pv_vk_store_destroy(&s->base);
+        return status;
+    }
+    *store = &s->base;
+    return PSGVIT_OK;
+}
+
+void pv_vk_store_destroy(pv_store *store)
+{
+    vk_store *s = (vk_store *)store;
+    vk_device *d = s->device;
+    for (vk_chunk *c = s->chunks; c;) {
+        vk_chunk *next = c->next;
+        pv_vk_buffer_destroy(&d->base, &c->buffer->base);
+        free(c);
+        c = next;
+    }
+    for (vk_matrix *m = s->matrices; m;) {
+        vk_matrix *next = m->next;
+        free(m);
+        m = next;
+    }
+    if (s->staging)
+        pv_vk_buffer_destroy(&d->base, &s->staging->base);
+    d->api.DestroyFence(d->device, s->fence, NULL);
+    d->api.DestroyCommandPool(d->device, s->pool, NULL);
+    free(s);
+}
+
+/* `bytes` of a chunk, at an offset that fits any binding. */
+static psgvit_status reserve(vk_store *s, uint64_t bytes, vk_buffer **buffer, uint64_t *offset,
+                             psgvit_error *err)
+{
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    if (!s->chunks || s->chunks->buffer->bytes - s->chunks->used < bytes) {
+        vk_chunk *c = calloc(1, sizeof *c);
+        if (!c)
+            return pv_fail_memory(err, "a chunk of weights", sizeof *c);
+        psgvit_status status = create(s->device, bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES,
+                                      VK_PLACE_DEVICE, &c->buffer, err);
+        if (status) {
+            free(c);
+            return status;
+        }
+        c->next = s->chunks;
+        s->chunks = c;
+    }
+    *buffer = s->chunks->buffer;
+    *offset = s->chunks->used;
+    s->chunks->used += bytes;
+    return PSGVIT_OK;
+}
+
+/* A staging buffer of at least `bytes`. */
+static psgvit_status stage(vk_store *s, uint64_t bytes, psgvit_error *err)
+{
+    if (s->staging && s->staging->bytes >= bytes)
+        return PSGVIT_OK;
+    if (s->staging)
+        pv_vk_buffer_destroy(&s->device->base, &s->staging->base);
+    s->staging = NULL;
+    return create(s->device, bytes > STAGING_BYTES ? bytes : STAGING_BYTES, VK_PLACE_HOST,
+                  &s->staging, err);
+}
+
+/* Copies the first `bytes` of the staging buffer to their place, and waits. */
+static psgvit_status upload(vk_store *s, vk_buffer *to, uint64_t offset, uint64_t bytes,
+                            psgvit_error *err)
+{
+    vk_device *d = s->device;
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                      .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
+    VkBufferCopy copy = {.dstOffset = offset, .size = bytes};
+    VkMemoryBarrier visible = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                               .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+                               .dstAccessMask = VK_ACCESS_SHADER_READ_BIT};
+    PV_VK_TRY(d, d->api.BeginCommandBuffer(s->commands, &begin), "beginning commands", err);
+    d->api.CmdCopyBuffer(s->commands, s->staging->buffer, to->buffer, 1, &copy);
+    d->api.CmdPipelineBarrier(s->commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                              VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &visible, 0, NULL, 0,
+                              NULL);
+    PV_VK_TRY(d, d->api.EndCommandBuffer(s->commands), "ending commands", err);
+    PV_TRY(pv_vk_submit(d, &s->commands, 1, s->fence, err));
+    return pv_vk_wait(d, s->fence, err);
+}
+
+/* The power of two that brings a matrix's largest magnitude below the packing's limit, reading all
+ * of it; 1 where everything fits. */
+static float scale_for(const vk_packing *packing, const pv_rows *source, float *block, size_t rows)
+{
+    float most = 0.0f;
+    for (size_t first = 0; packing->limit > 0.0f && first < source->rows; first += rows) {
+        size_t count = source->rows - first < rows ? source->rows - first : rows;
+        source->read(source->source, first, count, block);
+        for (size_t i = 0; i < count * source->cols; i++)
+            most = fabsf(block[i]) > most ? fabsf(block[i]) : most;
+    }
+    if (!(most > 0.0f))
+        return 1.0f;
+    int exponent = (int)floorf(log2f(packing->limit / most));
+    return ldexpf(1.0f, exponent < -126 ? -126 : exponent > 126 ? 126 : exponent);
+}
+
+/* Reads, scales and packs the whole matrix into the staging buffer. */
+static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m, psgvit_error *err)
+{
+    size_t rows = BLOCK_BYTES / sizeof(float) / (source->cols ? source->cols : 1);
+    rows = rows ? rows : 1;
+    float *block = malloc(rows * source->cols * sizeof *block);
+    if (!block)
+        return pv_fail_memory(err, "rows of a weight", rows * source->cols * sizeof *block);
+    float scale = scale_for(s->packing, source, block, rows);
+    memset(s->staging->base.host, 0, (size_t)m->bytes);
+    for (size_t first = 0; first < source->rows; first += rows) {
+        size_t count = source->rows - first < rows ? source->rows - first : rows;
+        source->read(source->source, first, count, block);
+        s->packing->pack(block, first, count, source->rows, source->cols, scale,
+                         s->staging->base.host);
+    }
+    m->scale = 1.0f / scale;
+    free(block);
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
+                                 psgvit_error *err)
+{
+    vk_store *s = (vk_store *)store;
+    vk_matrix *m = calloc(1, sizeof *m);
+    if (!m)
+        return pv_fail_memory(err, "a weight", sizeof *m);
+    m->next = s->matrices;
+    s->matrices = m;
+    m->base = (pv_matrix){source->rows, source->cols};
+    m->packing = s->packing_number;
+    m->bytes = s->packing->bytes(source->rows, source->cols);
+    PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));
+    PV_TRY(stage(s, m->bytes, err));
+    PV_TRY(pack(s, source, m, err));
+    PV_TRY(upload(s, m->buffer, m->offset, m->bytes, err));
+    *matrix = &m->base;
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
+                                 pv_tensor *tensor, psgvit_error *err)
+{
+    vk_store *s = (vk_store *)store;
+    uint64_t bytes = (uint64_t)rows * cols * sizeof *values, offset;
+    vk_buffer *buffer;
+    PV_TRY(reserve(s, bytes, &buffer, &offset, err));
+    PV_TRY(stage(s, bytes, err));
+    memcpy(s->staging->base.host, values, (size_t)bytes);
+    if (bytes)
+        PV_TRY(upload(s, buffer, offset, bytes, err));
+    *tensor = pv_view(&buffer->base, (size_t)(offset / sizeof *values), rows, cols);
+    return PSGVIT_OK;
+}
