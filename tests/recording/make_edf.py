@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Writes EDF, EDF+C, EDF+D, BDF and BDF+ files, sound ones and such that are broken as real ones are.
-NumPy alone. For tests: import it, with tests/recording in sys.path.
+"""Writes EDF, EDF+C, EDF+D, BDF and BDF+ files, sound ones and such that are broken as real ones
+are. NumPy alone. For tests: import it, with tests/recording in sys.path.
 
     write_edf("night.edf", [dict(label="EEG C3-A2", unit="uV", rate=256, data=x),
                             dict(label="EKG", unit="mV", rate=512, data=y)])
@@ -62,7 +62,7 @@ def seconds(value, sign="+"):
     return ("-" if value < 0 else sign) + text
 
 
-def annotation_lists(onsets, annotations, record_seconds):
+def annotation_lists(onsets, annotations):
     """The bytes of the annotation signal, a row for each record."""
     rows = [bytearray(seconds(t).encode() + b"\x14\x14\0") for t in onsets]
     for onset, duration, text in annotations:
@@ -135,7 +135,7 @@ def write_edf(path, signals, record_seconds=1, start=START, plus=None, onsets=No
         blocks.append(to_bytes(whole.reshape(records, per_record), bdf))
     if plus:
         times = np.arange(records) * float(record_seconds) if onsets is None else onsets
-        rows = annotation_lists(list(times), annotations, record_seconds)
+        rows = annotation_lists(list(times), annotations)
         sample = 3 if bdf else 2
         width = -(-max([len(row) for row in rows] + [1]) // sample)
         columns.append({"label": f"{kind} Annotations", "transducer": "", "unit": "",
