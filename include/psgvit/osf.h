@@ -99,6 +99,8 @@ typedef struct osf_job {
     psgvit_progress_fn progress;
     psgvit_cancel_fn cancel;
     void *user;               /* for both callbacks */
+    double *device_ms;        /* becomes the time by the device's own clock; 0: it has none, as the
+                                 CPU; NULL: not wanted */
 } osf_job;
 
 /* Blocks until the outputs are written. On failure their content is unspecified. Allocates nothing

@@ -13,22 +13,27 @@
 /* Shapes whose passes are kept: a job's full batch and its rest, for two kinds of job. */
 enum { SHAPES_KEPT = 4 };
 
-psgvit_status pv_pool_create(pv_pool *pool, pv_record_fn record, const void *model,
-                             psgvit_error *err)
+psgvit_status pv_pool_create(pv_pool *pool, psgvit_device *device, pv_record_fn record,
+                             const void *model, psgvit_error *err)
 {
-    *pool = (pv_pool){.record = record, .model = model};
+    *pool = (pv_pool){.most = SIZE_MAX, .device = device, .record = record, .model = model};
     if (pthread_mutex_init(&pool->lock, NULL))
         return pv_fail(err, PSGVIT_E_MEMORY, "out of memory: a lock");
     return PSGVIT_OK;
 }
 
+static void destroy_all(pv_pass *pass)
+{
+    while (pass) {
+        pv_pass *next = pass->next;
+        pv_pass_destroy(pass);
+        pass = next;
+    }
+}
+
 void pv_pool_destroy(pv_pool *pool)
 {
-    while (pool->idle) {
-        pv_pass *next = pool->idle->next;
-        pv_pass_destroy(pool->idle);
-        pool->idle = next;
-    }
+    destroy_all(pool->idle);
     pthread_mutex_destroy(&pool->lock);
 }
 
@@ -82,11 +87,23 @@ static void give_back(pv_pool *pool, pv_pass *pass)
     pool->idle = pass;
     pv_pass *surplus = unlink_surplus(pool);
     pthread_mutex_unlock(&pool->lock);
-    while (surplus) {
-        pv_pass *next = surplus->next;
-        pv_pass_destroy(surplus);
-        surplus = next;
-    }
+    destroy_all(surplus);
+}
+
+/* A batch of `failed` epochs found no memory: passes that nobody uses give theirs back, and from now
+ * on batches have half of it. Returns that. */
+static size_t make_room(pv_pool *pool, size_t failed)
+{
+    pthread_mutex_lock(&pool->lock);
+    pv_pass *idle = pool->idle;
+    pool->idle = NULL;
+    pool->most = failed / 2;
+    pthread_mutex_unlock(&pool->lock);
+    destroy_all(idle);
+    pv_log_line(&pool->device->log, PSGVIT_LOG_WARNING,
+                "memory has no room for a batch of %zu epochs: going on with %zu", failed,
+                failed / 2);
+    return failed / 2;
 }
 
 /* ---- jobs ---- */
@@ -100,6 +117,8 @@ static psgvit_status run_batch(const pv_job *job, pv_pass *pass, size_t first, p
     part.first_epoch += first;
     PV_TRY(pv_signal_take(&part, pass->signal->host, err));
     PV_TRY(pv_plan_submit(pass->plan, err));
+    if (job->device_ms)
+        *job->device_ms += pass->plan->device_ms;
     for (int i = 0; i < PV_OUTPUTS; i++) {
         size_t each = pass->output_floats[i];
         if (job->output[i])
@@ -109,24 +128,39 @@ static psgvit_status run_batch(const pv_job *job, pv_pass *pass, size_t first, p
     return PSGVIT_OK;
 }
 
+static size_t most(pv_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    size_t epochs = pool->most;
+    pthread_mutex_unlock(&pool->lock);
+    return epochs;
+}
+
 psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
 {
     size_t total = job->signal.epochs;
     unsigned wanted = 0;
     for (int i = 0; i < PV_OUTPUTS; i++)
         wanted |= job->output[i] ? 1u << i : 0;
+    size_t batch = job->batch < most(pool) ? job->batch : most(pool);
+    if (job->device_ms)
+        *job->device_ms = 0.0;
     for (size_t first = 0; first < total;) {
         if (job->cancel && job->cancel(job->user))
             return pv_fail(err, PSGVIT_E_CANCELLED, "cancelled after %zu of %zu epochs", first,
                            total);
-        size_t count = total - first < job->batch ? total - first : job->batch;
+        size_t count = total - first < batch ? total - first : batch;
         pv_pass_shape shape = {count, job->signal.length, wanted};
         pv_pass *pass;
-        PV_TRY(take(pool, &shape, &pass, err));
-        psgvit_status status = run_batch(job, pass, first, err);
+        psgvit_status status = take(pool, &shape, &pass, err);
+        if (status == PSGVIT_E_MEMORY && count > 1) {
+            batch = make_room(pool, count);
+            continue;
+        }
+        PV_TRY(status);
+        status = run_batch(job, pass, first, err);
         give_back(pool, pass);
-        if (status)
-            return status;
+        PV_TRY(status);
         first += count;
         if (job->progress)
             job->progress(job->user, first, total);
@@ -134,10 +168,9 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
     return PSGVIT_OK;
 }
 
-size_t pv_default_batch(size_t sequences, size_t tokens)
+size_t pv_default_batch(const pv_pool *pool, size_t sequences, size_t tokens)
 {
-    enum { ROWS = 1536 }; /* keep the matrix products at their best; more only costs memory */
-    size_t batch = ROWS / sequences / tokens;
+    size_t batch = pool->device->batch_rows / sequences / tokens;
     return batch ? batch : 1;
 }
 
@@ -217,7 +250,7 @@ psgvit_status pv_encoder_open(void *model, pv_pool *pool, const pv_model_steps *
     free(text);
     psgvit_weights_close(&weights);
     PV_TRY(status);
-    status = pv_pool_create(pool, kind->record, model, err);
+    status = pv_pool_create(pool, device, kind->record, model, err);
     if (status)
         kind->free(model);
     return status;

@@ -22,24 +22,27 @@ typedef psgvit_status (*pv_record_fn)(const void *model, const pv_pass_shape *sh
 typedef struct pv_pool {
     pthread_mutex_t lock;
     pv_pass *idle; /* the last used first */
+    size_t most;   /* epochs of the largest batch that memory had room for; at first no limit */
+    psgvit_device *device;
     pv_record_fn record;
     const void *model;
 } pv_pool;
 
-psgvit_status pv_pool_create(pv_pool *pool, pv_record_fn record, const void *model,
-                             psgvit_error *err);
+psgvit_status pv_pool_create(pv_pool *pool, psgvit_device *device, pv_record_fn record,
+                             const void *model, psgvit_error *err);
 void pv_pool_destroy(pv_pool *pool);
 
 typedef struct pv_job {
     pv_signal signal;          /* of all epochs */
     float *output[PV_OUTPUTS]; /* NULL: not wanted */
     size_t batch;              /* most epochs of a pass, at least 1 */
+    double *device_ms;         /* or NULL */
     psgvit_progress_fn progress;
     psgvit_cancel_fn cancel;
     void *user;
 } pv_job;
 
-/* Runs a checked job, batch by batch. */
+/* Runs a checked job, batch by batch. Where memory has no room for one, by halves of it. */
 psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err);
 
 /* PSGVIT_E_ARGUMENT unless an output that is wanted has room for [epochs, rows, cols]. */
@@ -47,7 +50,7 @@ psgvit_status pv_check_output(const char *name, const float *output, size_t capa
                               size_t rows, size_t cols, psgvit_error *err);
 
 /* Epochs of a batch that suit the device; each has `sequences` of `tokens`, neither of them 0. */
-size_t pv_default_batch(size_t sequences, size_t tokens);
+size_t pv_default_batch(const pv_pool *pool, size_t sequences, size_t tokens);
 
 /* What is common to osf_job and eegpt_job and can be wrong about it. */
 psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int outputs,

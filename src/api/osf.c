@@ -129,6 +129,7 @@ psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error 
     PV_TRY(pv_take_params(&own, sizeof own, job, "job", err));
     size_t samples = own.samples ? own.samples : encoder->info.samples;
     PV_TRY(check(encoder, &own, samples, err));
+    size_t tokens = osf_patch_count(encoder, samples) + 1;
     pv_job common = {
         .signal = {.samples = own.signal,
                    .epochs = own.epochs,
@@ -139,7 +140,8 @@ psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error 
                    .clamp = !own.no_clamp,
                    .names = encoder->info.leads == PV_OSF_LEADS ? pv_osf_leads : NULL},
         .output = {own.cls, own.patches, own.mean},
-        .batch = own.batch ? own.batch : pv_default_batch(1, osf_patch_count(encoder, samples) + 1),
+        .batch = own.batch ? own.batch : pv_default_batch(&encoder->pool, 1, tokens),
+        .device_ms = own.device_ms,
         .progress = own.progress,
         .cancel = own.cancel,
         .user = own.user,

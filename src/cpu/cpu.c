@@ -14,7 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 1024 };
+enum {
+    MAX_THREADS = 1024,
+    BATCH_ROWS = 1536, /* keep the matrix products at their best; more only costs memory */
+};
 
 int pv_cpu_team_size(const cpu_device *device)
 {
@@ -249,6 +252,7 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
                  .usable = 1,
                  .reason = ""},
         .log = {params->log, params->log_user},
+        .batch_rows = BATCH_ROWS,
     };
     if (d->gemm->alone)
         pv_log_line(&d->base.log, PSGVIT_LOG_WARNING,

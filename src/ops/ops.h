@@ -22,6 +22,7 @@ struct psgvit_device {
     const pv_backend *backend;
     psgvit_device_info info;
     pv_log log;
+    size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster */
 };
 
 /* Weights of one encoder in the layout of one device. */
@@ -195,7 +196,17 @@ struct pv_backend {
 /* How a backend opens a device; the parameters are complete and checked. */
 psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *params,
                           psgvit_error *err);
-psgvit_status pv_vulkan_open(psgvit_device **device, const psgvit_device_params *params,
-                             psgvit_error *err);
+
+/* What Vulkan finds on this machine, in its own order, usable or not. */
+typedef struct pv_vulkan pv_vulkan;
+/* PSGVIT_E_DEVICE, with the reason, if there is no loader, no driver or no device. */
+psgvit_status pv_vulkan_find(pv_vulkan **vulkan, psgvit_error *err);
+size_t pv_vulkan_count(const pv_vulkan *vulkan); /* of NULL: 0 */
+const psgvit_device_info *pv_vulkan_at(const pv_vulkan *vulkan, size_t index);
+/* Opens one. The device takes over what it needs of `vulkan`, from which no other can be opened
+ * then; after a failure it can. */
+psgvit_status pv_vulkan_open(psgvit_device **device, pv_vulkan *vulkan, size_t index,
+                             const psgvit_device_params *params, psgvit_error *err);
+void pv_vulkan_forget(pv_vulkan *vulkan); /* NULL is allowed */
 
 #endif
