@@ -14,10 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    MAX_THREADS = 1024,
-    BATCH_ROWS = 1536, /* keep the matrix products at their best; more only costs memory */
-};
+enum { BATCH_ROWS = 1536 }; /* keep the matrix products at their best; more only costs memory */
 
 int pv_cpu_team_size(const cpu_device *device)
 {
@@ -195,9 +192,6 @@ static const pv_backend cpu_backend = {
 static psgvit_status choose_isa(cpu_device *d, psgvit_isa asked, psgvit_isa *isa, psgvit_error *err)
 {
     psgvit_isa machine = pv_cpu_isa();
-    if (asked < PSGVIT_ISA_AUTO || asked > PSGVIT_ISA_AMX)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.isa is %d, expected 0 to %d", (int)asked,
-                       (int)PSGVIT_ISA_AMX);
     *isa = asked ? asked : machine;
     if (*isa == PSGVIT_ISA_AMX && machine == PSGVIT_ISA_AMX && !(d->gemm = pv_cpu_gemm_amx()))
         machine = PSGVIT_ISA_AVX512; /* the kernel refuses this process the tiles */
@@ -229,9 +223,6 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
     pv_cpu_name(d->name, sizeof d->name);
     psgvit_isa isa = PSGVIT_ISA_C;
     psgvit_status status = choose_isa(d, params->isa, &isa, err);
-    if (!status && (params->threads < 0 || params->threads > MAX_THREADS))
-        status = pv_fail(err, PSGVIT_E_ARGUMENT, "params.threads is %d, expected 0 to %d",
-                         params->threads, MAX_THREADS);
     if (status) {
         free(d);
         return status;
@@ -247,7 +238,7 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
                  .uuid = "",
                  .memory_bytes = host_memory(),
                  .isa = isa,
-                 .threads = threads > MAX_THREADS ? MAX_THREADS : threads,
+                 .threads = threads > PV_MAX_THREADS ? PV_MAX_THREADS : threads,
                  .precisions = 1u << PSGVIT_F32,
                  .usable = 1,
                  .reason = ""},

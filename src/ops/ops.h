@@ -193,7 +193,9 @@ struct pv_backend {
                                psgvit_error *err);
 };
 
-/* How a backend opens a device; the parameters are complete and checked. */
+enum { PV_MAX_THREADS = 1024 };
+
+/* How a backend opens a device; the parameters are complete and in their ranges. */
 psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *params,
                           psgvit_error *err);
 

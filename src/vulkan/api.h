@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The functions of Vulkan that are used, and no others: the loader is opened at run time, so that
- * one binary runs with and without Vulkan. What Debian 12's headers (1.3.239) don't know yet is
- * declared at the end; the numbers are those of the Vulkan registry.
+ * one binary runs with and without Vulkan.
  */
 #ifndef PV_VULKAN_API_H
 #define PV_VULKAN_API_H
 
-#define VK_NO_PROTOTYPES 1
-#include <vulkan/vulkan_core.h>
+#include "vulkan/extensions.h"
 
 #define PV_VK_GLOBAL(F)                                                                            \
     F(CreateInstance)                                                                              \
@@ -18,6 +16,7 @@
     F(DestroyInstance)                                                                             \
     F(EnumeratePhysicalDevices)                                                                    \
     F(EnumerateDeviceExtensionProperties)                                                          \
+    F(GetPhysicalDeviceProperties)                                                                 \
     F(GetPhysicalDeviceProperties2)                                                                \
     F(GetPhysicalDeviceFeatures2)                                                                  \
     F(GetPhysicalDeviceMemoryProperties)                                                           \
@@ -80,8 +79,9 @@ typedef struct vk_api {
     PV_VK_INSTANCE(PV_VK_MEMBER)
     PV_VK_DEVICE(PV_VK_MEMBER)
 #undef PV_VK_MEMBER
-    /* NULL unless the device has VK_KHR_cooperative_matrix. */
-    PFN_vkVoidFunction GetPhysicalDeviceCooperativeMatrixPropertiesKHR;
+    /* NULL where no driver has VK_KHR_cooperative_matrix. */
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR
+        GetPhysicalDeviceCooperativeMatrixPropertiesKHR;
 } vk_api;
 
 #endif

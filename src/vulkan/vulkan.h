@@ -34,10 +34,12 @@ typedef struct vk_loader {
 /* PSGVIT_E_DEVICE if there is no loader, no driver, or only Vulkan 1.0. */
 psgvit_status pv_vk_loader_open(vk_loader *loader, psgvit_error *err);
 void pv_vk_loader_close(vk_loader *loader);
+/* "VK_ERROR_DEVICE_LOST" ... */
+const char *pv_vk_result_name(VkResult result);
+/* PSGVIT_E_MEMORY or PSGVIT_E_DEVICE. */
+psgvit_status pv_vk_result_status(VkResult result);
 
-/* ---- device.c ---- */
-
-typedef struct vk_device vk_device;
+/* ---- features.c ---- */
 
 /* What a device offers beyond the least that is needed. */
 typedef struct vk_features {
@@ -45,6 +47,31 @@ typedef struct vk_features {
     bool bf16_matrix; /* the same with bf16 */
     uint32_t subgroup; /* threads */
 } vk_features;
+
+/* A device that Vulkan names. */
+typedef struct vk_candidate {
+    VkPhysicalDevice physical;
+    psgvit_device_info info; /* its strings are those below */
+    vk_features features;
+    VkPhysicalDeviceLimits limits;
+    VkPhysicalDeviceMemoryProperties memory;
+    uint64_t max_allocation; /* bytes */
+    uint32_t family;         /* of a queue that computes */
+    bool timestamps;         /* that queue has them */
+    char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE], driver[320], uuid[2 * VK_UUID_SIZE + 1];
+    char reason[200];
+} vk_candidate;
+
+/* Describes a physical device, usable or not. PSGVIT_E_MEMORY if memory ran out meanwhile. */
+psgvit_status pv_vk_describe(const vk_loader *loader, VkPhysicalDevice physical, vk_candidate *out,
+                             psgvit_error *err);
+/* The logical device, with all features that `candidate` has been found to have. */
+VkResult pv_vk_create_device(const vk_loader *loader, const vk_candidate *candidate,
+                             VkDevice *device);
+
+/* ---- device.c ---- */
+
+typedef struct vk_device vk_device;
 
 /* A compute pipeline: a shader with its constants. Owned by the device. */
 typedef struct vk_kernel {
@@ -66,10 +93,11 @@ struct vk_device {
     VkPhysicalDeviceMemoryProperties memory;
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;                /* bytes */
-    vk_features features;
+    vk_features features;                   /* a fast matrix that fails the self-test is not kept */
     pthread_mutex_t lock;                   /* round the queue */
     atomic_bool lost;                       /* nothing works any more; the handle can be closed */
     _Atomic double rate;                    /* FLOP/s of what was submitted so far */
+    const struct vk_tile *tile;             /* of every linear layer; NULL: chosen by shape */
     struct {
         pthread_mutex_t lock;
         VkDescriptorSetLayout sets;
@@ -135,6 +163,12 @@ psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
 
 /* ---- command.c ---- */
 
+/* Submits command buffers; `fence` (VK_NULL_HANDLE: none) is signalled behind them. */
+psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
+                           VkFence fence, psgvit_error *err);
+/* Waits for the fence, at most a minute, and resets it. */
+psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err);
+
 /* What a dispatch does with one binding. */
 typedef struct vk_use {
     VkBuffer buffer;
@@ -173,8 +207,8 @@ typedef struct vk_packing {
     /* Bytes that W [n, k] takes. */
     uint64_t (*bytes)(size_t n, size_t k);
     /* Packs rows [first, first + count), which stand in `rows` [count, k], into `packed`, the start
-     * of the whole matrix; padding that is not written is 0. `scale` is a power of two by which
-     * values are multiplied first. Memory may be write-combined: it is never read. */
+     * of the whole matrix, which is all zeros before the first call. `scale` is a power of two by
+     * which values are multiplied first. The memory may be write-combined: it is never read. */
     void (*pack)(const float *rows, size_t first, size_t count, size_t n, size_t k, float scale,
                  void *packed);
     float limit; /* largest magnitude that it can hold; 0: any */
