@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * y = epilogue(x W^T + bias) in float32; x [m, k], W [n, k], y [m, n]. A workgroup makes a tile of
+ * BM x BN of y, a thread TM x TN of it in registers; slabs of BK of k go through shared memory, one
+ * is fetched while another is multiplied. With KS > 1 a slab is shared out to KS groups of threads,
+ * whose sums are added in order at the end. Rows and columns past the end repeat the last one and
+ * are not stored; x counts as 0 past k.
+ *
+ * W comes in panels of 32 rows, k-major, padded with 0: element (r, c) is at
+ * [(r / 32 * k + c) * 32 + r % 32].
+ */
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "view.glsl"
+#include "exp.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint BM = 32;
+layout(constant_id = 2) const uint BN = 32;
+layout(constant_id = 3) const uint BK = 32;
+layout(constant_id = 4) const uint TM = 4;
+layout(constant_id = 5) const uint TN = 4;
+layout(constant_id = 6) const uint KS = 1;
+layout(constant_id = 7) const uint EPILOGUE = 0; /* pv_epilogue */
+layout(constant_id = 8) const bool BIAS = false;
+layout(constant_id = 9) const bool VECTOR_X = false; /* 4 | at, stride, k */
+layout(constant_id = 10) const bool VECTOR_Y = false; /* 4 | at, stride, n, TN */
+layout(constant_id = 11) const uint CHUNK = 0; /* slabs that are summed up before they are added to
+                                                  the sum of the others; 0: all */
+
+const uint PLAIN = 0, GELU = 1, ADD = 2;
+
+layout(push_constant, std430) uniform Push {
+    View x, y;
+    uint bias_at;
+    uint m, n, k;
+};
+layout(binding = 0) readonly buffer X { float x_data[]; };
+layout(binding = 0) readonly buffer X4 { vec4 x_data4[]; };
+layout(binding = 1) readonly buffer W4 { vec4 w_data4[]; };
+layout(binding = 2) buffer Y { float y_data[]; };
+layout(binding = 2) buffer Y4 { vec4 y_data4[]; };
+layout(binding = 3) readonly buffer Bias { float bias_data[]; };
+
+const uint TX = BN / TN, TY = BM / TM; /* threads across and down a tile */
+const uint GROUP = TX * TY, THREADS = GROUP * KS;
+const uint KG = BK / KS; /* of a slab, for one group */
+const uint VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4; /* neighbours that a thread has */
+const uint X_LOADS = (BM * BK / 4 + THREADS - 1) / THREADS;
+const uint W_LOADS = (BN * BK / 4 + THREADS - 1) / THREADS;
+
+/* Slabs [BK, BM] and [BK, BN], twice; 4 more a row spread the transposed stores over the banks. At
+ * the end the sums of the groups from the second on, [TM * TN, GROUP] each. */
+const uint SX = BM + 4, SW = BN + 4;
+const uint SLABS = 2 * BK * (SX + SW), SUMS = (KS - 1) * BM * BN;
+shared float slab[SLABS > SUMS ? SLABS : SUMS];
+
+vec4 x_next[X_LOADS];
+vec4 w_next[W_LOADS];
+float sum[TM * TN];
+float chunk[TM * TN];
+
+uint row_of(uint i, uint ty)
+{
+    return i / VM * (TY * VM) + ty * VM + i % VM;
+}
+
+uint column_of(uint j, uint tx)
+{
+    return j / VN * (TX * VN) + tx * VN + j % VN;
+}
+
+vec4 load_x(uint row, uint c)
+{
+    const uint base = x.at + min(row, m - 1) * x.stride + c;
+    if (VECTOR_X)
+        return c < k ? x_data4[base / 4] : vec4(0);
+    vec4 v = vec4(0);
+    [[unroll]] for (uint i = 0; i < 4; i++)
+        if (c + i < k)
+            v[i] = x_data[base + i];
+    return v;
+}
+
+/* Fetches the slab of k from `first` on into registers. */
+void fetch(uint row0, uint column0, uint first)
+{
+    const uint t = gl_LocalInvocationIndex, last = (n + 31) / 32 * 32 - 4;
+    [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
+        const uint at = t + i * THREADS;
+        if (at < BM * BK / 4)
+            x_next[i] = load_x(row0 + at / (BK / 4), first + at % (BK / 4) * 4);
+    }
+    [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
+        const uint at = t + i * THREADS;
+        const uint column = min(column0 + at % (BN / 4) * 4, last);
+        const uint c = min(first + at / (BN / 4), k - 1);
+        if (at < BN * BK / 4)
+            w_next[i] = w_data4[(column / 32 * k + c) * 8 + column % 32 / 4];
+    }
+}
+
+/* Puts what was fetched into one of the two slabs. */
+void stash(uint which)
+{
+    const uint t = gl_LocalInvocationIndex;
+    const uint xs = which * BK * SX, ws = 2 * BK * SX + which * BK * SW;
+    [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
+        const uint at = t + i * THREADS, row = at / (BK / 4), c = at % (BK / 4) * 4;
+        if (at < BM * BK / 4)
+            [[unroll]] for (uint j = 0; j < 4; j++)
+                slab[xs + (c + j) * SX + row] = x_next[i][j];
+    }
+    [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
+        const uint at = t + i * THREADS, column = at % (BN / 4) * 4, c = at / (BN / 4);
+        if (at < BN * BK / 4)
+            [[unroll]] for (uint j = 0; j < 4; j++)
+                slab[ws + c * SW + column + j] = w_next[i][j];
+    }
+}
+
+void multiply(uint which, uint group, uint tx, uint ty)
+{
+    const uint xs = (which * BK + group * KG) * SX;
+    const uint ws = 2 * BK * SX + (which * BK + group * KG) * SW;
+    [[unroll]] for (uint c = 0; c < KG; c++) {
+        float a[TM], b[TN];
+        [[unroll]] for (uint i = 0; i < TM; i++)
+            a[i] = slab[xs + c * SX + row_of(i, ty)];
+        [[unroll]] for (uint j = 0; j < TN; j++)
+            b[j] = slab[ws + c * SW + column_of(j, tx)];
+        [[unroll]] for (uint i = 0; i < TM; i++)
+            [[unroll]] for (uint j = 0; j < TN; j++)
+                sum[i * TN + j] = fma(a[i], b[j], sum[i * TN + j]);
+    }
+}
+
+void promote()
+{
+    [[unroll]] for (uint i = 0; i < TM * TN; i++) {
+        chunk[i] += sum[i];
+        sum[i] = 0.0;
+    }
+}
+
+/* The first group's sums become those of all groups. */
+void add_groups(uint group, uint thread)
+{
+    barrier();
+    if (group > 0)
+        [[unroll]] for (uint i = 0; i < TM * TN; i++)
+            slab[((group - 1) * TM * TN + i) * GROUP + thread] = sum[i];
+    barrier();
+    if (group == 0)
+        [[unroll]] for (uint i = 0; i < TM * TN; i++)
+            [[unroll]] for (uint g = 0; g < KS - 1; g++)
+                sum[i] += slab[(g * TM * TN + i) * GROUP + thread];
+}
+
+float finish(float value, float old, uint column)
+{
+    if (BIAS)
+        value += bias_data[bias_at + min(column, n - 1)];
+    return EPILOGUE == GELU ? gelu(value) : EPILOGUE == ADD ? old + value : value;
+}
+
+void store_row(uint i, uint row, uint column0, uint tx)
+{
+    const uint base = y.at + row * y.stride;
+    if (VECTOR_Y) {
+        [[unroll]] for (uint j = 0; j < TN; j += 4) {
+            const uint column = column0 + column_of(j, tx);
+            if (column >= n)
+                continue;
+            vec4 v = EPILOGUE == ADD ? y_data4[(base + column) / 4] : vec4(0);
+            [[unroll]] for (uint c = 0; c < 4; c++)
+                v[c] = finish(sum[i * TN + j + c], v[c], column + c);
+            y_data4[(base + column) / 4] = v;
+        }
+    } else {
+        [[unroll]] for (uint j = 0; j < TN; j++) {
+            const uint column = column0 + column_of(j, tx);
+            if (column >= n)
+                continue;
+            const float old = EPILOGUE == ADD ? y_data[base + column] : 0.0;
+            y_data[base + column] = finish(sum[i * TN + j], old, column);
+        }
+    }
+}
+
+void main()
+{
+    const uint row0 = gl_WorkGroupID.y * BM, column0 = gl_WorkGroupID.x * BN;
+    const uint thread = gl_LocalInvocationIndex % GROUP, group = gl_LocalInvocationIndex / GROUP;
+    const uint tx = thread % TX, ty = thread / TX;
+
+    [[unroll]] for (uint i = 0; i < TM * TN; i++) {
+        sum[i] = 0.0;
+        chunk[i] = 0.0;
+    }
+    fetch(row0, column0, 0);
+    stash(0);
+    const uint slabs = (k + BK - 1) / BK;
+    for (uint s = 0; s < slabs; s++) {
+        barrier();
+        if (s + 1 < slabs)
+            fetch(row0, column0, (s + 1) * BK);
+        multiply(s % 2, group, tx, ty);
+        if (CHUNK > 0 && (s + 1) % CHUNK == 0)
+            promote();
+        if (s + 1 < slabs)
+            stash((s + 1) % 2);
+    }
+    if (CHUNK > 0)
+        [[unroll]] for (uint i = 0; i < TM * TN; i++)
+            sum[i] += chunk[i];
+    if (KS > 1)
+        add_groups(group, thread);
+    if (group > 0)
+        return;
+    [[unroll]] for (uint i = 0; i < TM; i++) {
+        const uint row = row0 + row_of(i, ty);
+        if (row < m)
+            store_row(i, row, column0, tx);
+    }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The classes of tiles that a linear layer is computed in: a row's bits depend on nothing but the
+ * row and its class. */
+#ifndef PV_VULKAN_LINEAR_H
+#define PV_VULKAN_LINEAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct vk_device vk_device;
+
+typedef struct vk_tile {
+    uint32_t bm, bn, bk; /* of a workgroup: rows, columns, and of k at a time */
+    uint32_t tm, tn;     /* of a thread */
+    uint32_t split;      /* groups of threads among which bk is divided */
+    uint32_t chunk;      /* of k, in steps of bk, that is summed up before it is added; 0: all */
+    size_t enough;       /* workgroups that fill a device; with fewer a smaller tile is better */
+    size_t most_columns; /* for matrices of at most as many; 0: any */
+} vk_tile;
+
+/* All classes of float32; the last one runs everywhere. */
+extern const vk_tile pv_vk_tiles[];
+extern const size_t pv_vk_tile_count;
+
+/* The class for y [m, n]. */
+const vk_tile *pv_vk_tile_for(const vk_device *device, size_t m, size_t n);
+
+#endif

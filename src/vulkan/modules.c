@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the shaders of modules.S stand in memory. */
+#include "vulkan/modules.h"
+
+/* Begin and end of each, by its name in modules.S. */
+#define PV_MODULE_LIST(F)                                                                          \
+    F(PV_MODULE_MIX_CHANNELS, mix_channels)                                                        \
+    F(PV_MODULE_PATCHIFY, patchify)                                                                \
+    F(PV_MODULE_LINEAR, linear)                                                                    \
+    F(PV_MODULE_ASSEMBLE, assemble)                                                                \
+    F(PV_MODULE_LAYERNORM, layernorm)                                                              \
+    F(PV_MODULE_ATTENTION, attention)                                                              \
+    F(PV_MODULE_SELECT_ROWS, select_rows)                                                          \
+    F(PV_MODULE_MEAN_ROWS, mean_rows)
+
+#define PV_MODULE_DECLARE(number, name)                                                            \
+    extern const uint32_t pv_spirv_##name[], pv_spirv_##name##_end[];
+PV_MODULE_LIST(PV_MODULE_DECLARE)
+
+vk_code pv_vk_module_code(vk_module module)
+{
+    switch (module) {
+#define PV_MODULE_CASE(number, name)                                                               \
+    case number:                                                                                   \
+        return (vk_code){pv_spirv_##name,                                                          \
+                         (size_t)(pv_spirv_##name##_end - pv_spirv_##name) * sizeof(uint32_t)};
+        PV_MODULE_LIST(PV_MODULE_CASE)
+    default:
+        return (vk_code){0};
+    }
+}

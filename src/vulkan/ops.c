@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which shader does an op, with which constants, bindings and push constants, and on which grid:
+ * all ops but the linear layer (linear.c) and attention (attention.c). The order of bindings and
+ * push constants is that of the shader; every view is a pair of them, where it begins and its
+ * stride.
+ */
+#include "vulkan/record.h"
+
+#include <string.h>
+
+enum { THREADS = 128 }; /* what every device has */
+
+void pv_vk_push_float(vk_dispatch *d, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    pv_vk_push(d, bits);
+}
+
+psgvit_status pv_vk_bind(const pv_plan *plan, vk_dispatch *d, pv_tensor t, bool write,
+                         psgvit_error *err)
+{
+    uint32_t at;
+    PV_TRY(pv_vk_use_tensor(pv_vk_device_of(plan), t, write, &d->use[d->uses], &at, err));
+    d->uses++;
+    pv_vk_push(d, at);
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_bind_view(const pv_plan *plan, vk_dispatch *d, pv_tensor t, bool write,
+                              psgvit_error *err)
+{
+    PV_TRY(pv_vk_bind(plan, d, t, write, err));
+    pv_vk_push(d, t.stride);
+    return PSGVIT_OK;
+}
+
+bool pv_vk_fours(const vk_dispatch *d, pv_tensor t)
+{
+    return d->use[d->uses - 1].offset % 16 == 0 && t.offset % 4 == 0 && t.cols % 4 == 0 &&
+           (t.stride % 4 == 0 || t.rows == 1);
+}
+
+psgvit_status pv_vk_record(pv_plan *plan, vk_dispatch *d, vk_module module,
+                           const uint32_t constants[PV_VK_CONSTANTS], psgvit_error *err)
+{
+    vk_device *device = (vk_device *)plan->device;
+    PV_TRY(pv_vk_kernel_get(device, module, constants, &d->kernel, err));
+    return pv_vk_plan_add(plan, d, err);
+}
+
+/* A grid for `items` of work in groups of `each`. Shaders go round again where the grid is too
+ * small for all. */
+static void set_grid(const pv_plan *plan, vk_dispatch *d, size_t items, size_t each)
+{
+    size_t groups = (items + each - 1) / each;
+    size_t most = pv_vk_device_of(plan)->limits.maxComputeWorkGroupCount[0];
+    d->groups[0] = (uint32_t)(groups < most ? groups : most);
+    d->groups[1] = d->groups[2] = 1;
+}
+
+/* A thread for each element of y. */
+static psgvit_status record_elements(pv_plan *plan, vk_dispatch *d, vk_module module, pv_tensor y,
+                                     double flops_each, psgvit_error *err)
+{
+    const uint32_t constants[PV_VK_CONSTANTS] = {THREADS};
+    if (!y.rows || !y.cols)
+        return PSGVIT_OK;
+    set_grid(plan, d, y.rows * y.cols, THREADS);
+    d->flops = (double)y.rows * (double)y.cols * flops_each;
+    return pv_vk_record(plan, d, module, constants, err);
+}
+
+psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
+                                        pv_tensor bias, pv_tensor y, psgvit_error *err)
+{
+    vk_dispatch d = {0};
+    PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
+    PV_TRY(pv_vk_bind_view(plan, &d, weight, false, err));
+    vk_dispatch last = {0};
+    PV_TRY(pv_vk_bind(plan, &last, bias, false, err));
+    d.use[d.uses++] = last.use[0];
+    PV_TRY(pv_vk_bind_view(plan, &d, y, true, err));
+    pv_vk_push(&d, last.push[0]);
+    pv_vk_push(&d, y.rows * y.cols);
+    pv_vk_push(&d, y.cols);
+    pv_vk_push(&d, weight.cols);
+    pv_vk_push(&d, weight.rows);
+    return record_elements(plan, &d, PV_MODULE_MIX_CHANNELS, y, 2.0 * (double)weight.cols, err);
+}
+
+psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
+                                    pv_tensor y, psgvit_error *err)
+{
+    vk_dispatch d = {0};
+    PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
+    PV_TRY(pv_vk_bind_view(plan, &d, y, true, err));
+    const size_t numbers[] = {y.rows * y.cols, shape->channels, shape->samples,
+                              shape->group,    shape->channels / shape->group,
+                              shape->length,   shape->stride,   shape->count,
+                              shape->time_major ? 1 : 0};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        pv_vk_push(&d, numbers[i]);
+    return record_elements(plan, &d, PV_MODULE_PATCHIFY, y, 1.0, err);
+}
+
+psgvit_status pv_vk_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                                    pv_tensor y, psgvit_error *err)
+{
+    vk_dispatch d = {0};
+    PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
+    PV_TRY(pv_vk_bind_view(plan, &d, table, false, err));
+    PV_TRY(pv_vk_bind_view(plan, &d, y, true, err));
+    pv_vk_push(&d, y.rows * y.cols);
+    pv_vk_push(&d, y.cols);
+    pv_vk_push(&d, table.rows);
+    pv_vk_push(&d, x.rows / (y.rows / table.rows));
+    pv_vk_push(&d, first);
+    return record_elements(plan, &d, PV_MODULE_ASSEMBLE, y, 1.0, err);
+}
+
+static psgvit_status record_rows(pv_plan *plan, vk_module module, pv_tensor x, pv_row_range range,
+                                 pv_tensor y, double flops_each, psgvit_error *err)
+{
+    vk_dispatch d = {0};
+    PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
+    PV_TRY(pv_vk_bind_view(plan, &d, y, true, err));
+    pv_vk_push(&d, y.rows * y.cols);
+    pv_vk_push(&d, y.cols);
+    pv_vk_push(&d, range.group);
+    pv_vk_push(&d, range.first);
+    pv_vk_push(&d, range.count);
+    return record_elements(plan, &d, module, y, flops_each, err);
+}
+
+psgvit_status pv_vk_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                       psgvit_error *err)
+{
+    return record_rows(plan, PV_MODULE_SELECT_ROWS, x, range, y, 1.0, err);
+}
+
+psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                     psgvit_error *err)
+{
+    return record_rows(plan, PV_MODULE_MEAN_ROWS, x, range, y, (double)range.count, err);
+}
+
+/* A warp's worth of threads for a row: each has 24 of 768 values in registers. */
+psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                                     pv_tensor y, psgvit_error *err)
+{
+    enum { LANES = 32, ROWS = THREADS / LANES };
+    vk_dispatch d = {0}, norm = {0};
+    if (!y.rows || !y.cols)
+        return PSGVIT_OK;
+    PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
+    bool fours = pv_vk_fours(&d, x);
+    PV_TRY(pv_vk_bind(plan, &norm, weight->gamma, false, err));
+    fours = fours && pv_vk_fours(&norm, weight->gamma);
+    PV_TRY(pv_vk_bind(plan, &norm, weight->beta, false, err));
+    fours = fours && pv_vk_fours(&norm, weight->beta);
+    d.use[d.uses++] = norm.use[0];
+    d.use[d.uses++] = norm.use[1];
+    PV_TRY(pv_vk_bind_view(plan, &d, y, true, err));
+    fours = fours && pv_vk_fours(&d, y);
+    pv_vk_push(&d, norm.push[0]);
+    pv_vk_push(&d, norm.push[1]);
+    pv_vk_push(&d, y.rows);
+    pv_vk_push(&d, y.cols);
+    pv_vk_push_float(&d, weight->eps);
+    const uint32_t values = (uint32_t)((y.cols + 4 * LANES - 1) / (4 * LANES));
+    const uint32_t constants[PV_VK_CONSTANTS] = {THREADS, LANES, ROWS, values, fours};
+    set_grid(plan, &d, y.rows, ROWS);
+    d.flops = (double)y.rows * (double)y.cols * 8.0;
+    return pv_vk_record(plan, &d, PV_MODULE_LAYERNORM, constants, err);
+}
