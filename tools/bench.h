@@ -72,6 +72,7 @@ typedef struct bench_model {
     float *signal;
     float *outputs[BENCH_OUTPUTS];
     size_t sizes[BENCH_OUTPUTS]; /* in floats */
+    double device_ms;            /* of the last run, by the device's own clock; 0: it has none */
 } bench_model;
 
 /* The bytes of the model's safetensors file, freed by free(). */

@@ -240,7 +240,8 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
                          .features_capacity = model->sizes[BENCH_FEATURES],
                          .logits = model->outputs[BENCH_LOGITS],
                          .logits_capacity = model->sizes[BENCH_LOGITS],
-                         .batch = model->batch};
+                         .batch = model->batch,
+                         .device_ms = &model->device_ms};
         return eegpt_encode(model->eegpt, &job, err);
     }
     osf_job job = {.struct_size = sizeof job,
@@ -252,7 +253,8 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
                    .patches_capacity = model->sizes[BENCH_PATCHES],
                    .mean = model->outputs[BENCH_MEAN],
                    .mean_capacity = model->sizes[BENCH_MEAN],
-                   .batch = model->batch};
+                   .batch = model->batch,
+                   .device_ms = &model->device_ms};
     return osf_encode(model->osf, &job, err);
 }
 

@@ -37,11 +37,10 @@ static const char help[] =
     "      --help            print this\n"
     "\n"
     "Columns: milliseconds a batch (median, least, 99th percentile) and an epoch; GFLOP/s of the\n"
-    "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in "
-    "turn\n"
-    "with the model's; ratio: median by blas; load: opening the model from the page cache; rss: "
-    "peak\n"
-    "memory of a process that loads and runs one batch, in 10^6 bytes.\n"
+    "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in\n"
+    "turn with the model's; gpu: the batch by the GPU's own clock; ratio: median by blas or gpu;\n"
+    "load: opening the model from the page cache; rss: peak memory of a process that loads and\n"
+    "runs one batch, in 10^6 bytes.\n"
     "\n"
     "Exit codes: 0 done, 2 usage, 4 model, 5 device, 6 memory, 7 output, 130 and 143 by signals.\n";
 
@@ -177,6 +176,7 @@ typedef struct bench_result {
     size_t runs;
     double median, least, p99; /* milliseconds, here and below */
     double blas;               /* 0: not measured */
+    double gpu;                /* 0: the device has no clock */
     double gflops;
     bench_load load;
 } bench_result;
@@ -199,9 +199,10 @@ static double percentile99(const double *sorted, size_t count)
     return sorted[(count * 99 + 99) / 100 - 1];
 }
 
-/* Model and baseline by turns, so that both see the same machine. A signal ends it. */
-static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs, double *ours,
-                               double *theirs, psgvit_error *err)
+/* Model and baseline by turns, so that both see the same machine: `runs` times of ours, of the
+ * baseline, and of the device's own clock. A signal ends it. */
+static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs, double *times,
+                               psgvit_error *err)
 {
     for (size_t i = 0; i < WARM_UP + runs && !interrupt_code(); i++) {
         double start = cli_clock();
@@ -211,8 +212,9 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
             return status;
         double bare = blas ? bench_blas_run(blas, model->batch) : 0.0;
         if (i >= WARM_UP) {
-            ours[i - WARM_UP] = took;
-            theirs[i - WARM_UP] = bare;
+            times[i - WARM_UP] = took;
+            times[i - WARM_UP + runs] = bare;
+            times[i - WARM_UP + 2 * runs] = model->device_ms;
         }
     }
     return PSGVIT_OK;
@@ -222,19 +224,20 @@ static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, siz
                          bench_result *result)
 {
     psgvit_error err;
-    double *times = calloc(runs * 2, sizeof *times);
+    double *times = calloc(runs * 3, sizeof *times);
     if (!times)
         return cli_error(CLI_MEMORY, "no memory for %zu times", runs);
     psgvit_status status = bench_model_prepare(model, batch, &err);
     if (!status)
-        status = time_runs(model, blas, runs, times, times + runs, &err);
+        status = time_runs(model, blas, runs, times, &err);
     if (!status && !interrupt_code()) {
-        qsort(times, runs, sizeof *times, by_value);
-        qsort(times + runs, runs, sizeof *times, by_value);
+        for (size_t i = 0; i < 3; i++)
+            qsort(times + i * runs, runs, sizeof *times, by_value);
         result->median = median(times, runs);
         result->least = times[0];
         result->p99 = percentile99(times, runs);
         result->blas = median(times + runs, runs);
+        result->gpu = median(times + 2 * runs, runs);
         result->gflops = bench_flops(&model->shape, batch) / (result->median * 1e6);
     }
     free(times);
@@ -297,6 +300,8 @@ static void report_json(const bench_arguments *args, const bench_result *r,
         put_milliseconds("blas_ms", r->blas);
     else
         fputs(",\"blas_ms\":null", stdout);
+    if (r->gpu > 0.0)
+        put_milliseconds("gpu_ms", r->gpu);
     put_milliseconds("load_ms", r->load.load_ms);
     printf(",\"peak_rss_mb\":%.3f}", r->load.peak_rss_mb);
 }
@@ -311,13 +316,15 @@ static void report_row(const bench_arguments *args, const bench_result *r,
                device->isa ? ", " : "", psgvit_isa_name(device->isa), device->threads,
                psgvit_precision_name(args->precision), r->runs);
         printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch",
-               "median ms", "min ms", "p99 ms", "ms/epoch", "GFLOP/s", "blas ms", "ratio",
+               "median ms", "min ms", "p99 ms", "ms/epoch", "GFLOP/s",
+               device->backend == PSGVIT_BACKEND_VULKAN ? "gpu ms" : "blas ms", "ratio",
                "load ms", "rss MB");
     }
     printf("%-18s %5zu %10.3f %10.3f %10.3f %10.3f %8.1f", r->spec->name, r->batch, r->median,
            r->least, r->p99, r->median / (double)r->batch, r->gflops);
-    if (r->blas > 0.0)
-        printf(" %10.3f %6.3f", r->blas, r->median / r->blas);
+    double beside = r->blas > 0.0 ? r->blas : r->gpu;
+    if (beside > 0.0)
+        printf(" %10.3f %6.3f", beside, r->median / beside);
     else
         printf(" %10s %6s", "-", "-");
     printf(" %8.1f %8.1f\n", r->load.load_ms, r->load.peak_rss_mb);
