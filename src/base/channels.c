@@ -69,3 +69,8 @@ int pv_channel_row(const char *name, const char **alias)
     }
     return row_of(name, length);
 }
+
+const char *pv_channel_name(size_t row)
+{
+    return row < PV_CHANNEL_NAMES ? names[row] : NULL;
+}

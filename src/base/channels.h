@@ -12,6 +12,9 @@ enum { PV_CHANNEL_NAMES = 62, PV_CHAN_PROJ_TARGETS = 19 };
  * -1 if the name is unknown. */
 int pv_channel_row(const char *name, const char **alias);
 
+/* Name of a row, such as "FPZ"; NULL from PV_CHANNEL_NAMES on. */
+const char *pv_channel_name(size_t row);
+
 /* The 19 names that a chan_proj of braindecode maps to, in its order. */
 extern const char *const pv_chan_proj_names[PV_CHAN_PROJ_TARGETS];
 
