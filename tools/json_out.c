@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* Bytes of the well-formed UTF-8 character at `s`, 0 if there is none. Table 3-7 of the Unicode
  * standard: no overlong form, no surrogate, nothing past U+10FFFF. */
@@ -75,4 +76,20 @@ void json_put_double(FILE *out, double value)
         fprintf(out, "%.17g", value);
     else
         fputs("null", out);
+}
+
+void json_decimal(char text[JSON_DECIMAL], double value, int most)
+{
+    for (int digits = 0; digits <= most; digits++) {
+        snprintf(text, JSON_DECIMAL, "%.*f", digits, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
+void json_put_decimal(FILE *out, double value, int most)
+{
+    char text[JSON_DECIMAL];
+    json_decimal(text, value, most);
+    fputs(text, out);
 }

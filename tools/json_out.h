@@ -14,5 +14,10 @@ void json_put_string(FILE *out, const char *text);
 void json_put_plain(FILE *out, const char *text, size_t most);
 /* A number that reads back the same; NaN and infinity, which JSON lacks, become null. */
 void json_put_double(FILE *out, double value);
+/* The shortest decimal without exponent that reads back the same, at most `most` digits behind the
+ * point: "0.1", "30". For a finite number below 1e15, such as a time. */
+enum { JSON_DECIMAL = 64 };
+void json_decimal(char text[JSON_DECIMAL], double value, int most);
+void json_put_decimal(FILE *out, double value, int most);
 
 #endif

@@ -8,8 +8,9 @@
 
 #include "json_out.h"
 #include "staged_file.h"
+#include "staged_stream.h"
+#include "writer_text.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,75 +18,105 @@
 const char *const writer_format_names[WRITER_FORMATS] = {"safetensors", "npy", "csv", "json",
                                                          "tsv"};
 
-enum { LATE = 64, TEXT = 1 << 16, MOST_HEAD = 100000000 /* of safetensors */ };
+enum { LATE = 64, PARTS = WRITER_TENSORS + 4, MOST_HEAD = 100000000 /* of safetensors */ };
+
+/* One tensor of the file. */
+typedef struct part {
+    const char *name, *dtype;
+    size_t rank, shape[WRITER_RANK];
+    size_t row;    /* bytes of one epoch, or of one channel of the mask */
+    uint64_t at;   /* where it begins, bytes from the head's end */
+    uint64_t size; /* bytes in all */
+} part;
 
 struct writer {
     staged_file file;
+    staged_stream text; /* of the epochs, where they are text */
     writer_format format;
     writer_content content;
-    size_t row[WRITER_TENSORS];    /* numbers of one epoch */
-    uint64_t data[WRITER_TENSORS]; /* where the tensor begins, bytes from the head's end */
-    uint64_t head;                 /* bytes of the head */
-    uint64_t end;                  /* where text goes on, from the head's end */
-    char text[TEXT];
-    size_t text_used;
+    part parts[PARTS]; /* by falling size of their elements, so that each is aligned */
+    size_t part_count;
+    size_t values; /* the part that is the content's first tensor; the others follow */
+    uint64_t head; /* bytes of the head */
 };
 
-/* ---- heads ----------------------------------------------------------------------------------- */
-
-static void put_shape(FILE *out, const writer_tensor *t, const char *last)
+static bool has_clock(const writer *w)
 {
-    for (size_t i = 0; i < t->rank; i++)
-        fprintf(out, "%s%zu", i ? ", " : "", t->shape[i]);
-    fputs(last, out);
+    return w->content.night && w->content.night->clock;
 }
 
-static void put_metadata(FILE *out, const writer *w, const char *late)
+static bool is_text(writer_format format)
 {
-    fputc('{', out);
-    for (size_t i = 0; i < w->content.entry_count; i++) {
-        const writer_entry *entry = &w->content.entries[i];
-        fputs(i ? ", " : "", out);
-        json_put_string(out, entry->key);
-        fputs(": ", out);
-        json_put_string(out, entry->value ? entry->value : late);
+    return format != WRITER_SAFETENSORS && format != WRITER_NPY;
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+static void add_part(writer *w, const char *name, const char *dtype, size_t element, size_t rank,
+                     const size_t *shape)
+{
+    part *p = &w->parts[w->part_count++];
+    *p = (part){.name = name, .dtype = dtype, .rank = rank, .row = element};
+    memcpy(p->shape, shape, rank * sizeof *shape);
+}
+
+static void list_parts(writer *w)
+{
+    const writer_content *c = &w->content;
+    bool all = w->format == WRITER_SAFETENSORS;
+    size_t epochs = c->tensors[0].shape[0];
+    if (all && has_clock(w))
+        add_part(w, "epoch_start_s", "F64", sizeof(double), 1, &epochs);
+    w->values = w->part_count;
+    for (size_t i = 0; i < c->tensor_count; i++)
+        add_part(w, c->tensors[i].name, "F32", sizeof(float), c->tensors[i].rank,
+                 c->tensors[i].shape);
+    if (all && c->head) {
+        add_part(w, "probabilities", "F32", sizeof(float), 2, (size_t[]){epochs, c->head->classes});
+        add_part(w, "stage", "I32", sizeof(int32_t), 1, &epochs);
     }
-    fputc('}', out);
+    if (all && has_clock(w))
+        add_part(w, "channel_mask", "U8", 1, 1, &c->night->channels);
 }
+
+/* Sets row, at and size of all parts. Returns the bytes of all, or UINT64_MAX if they overflow. */
+static uint64_t measure(writer *w)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < w->part_count; i++) {
+        part *p = &w->parts[i];
+        for (size_t k = 1; k < p->rank; k++)
+            if (__builtin_mul_overflow(p->row, p->shape[k], &p->row))
+                return UINT64_MAX;
+        p->at = all;
+        if (__builtin_mul_overflow((uint64_t)p->row, (uint64_t)p->shape[0], &p->size) ||
+            __builtin_add_overflow(all, p->size, &all) || all > INT64_MAX)
+            return UINT64_MAX;
+    }
+    return all;
+}
+
+/* ---- heads ----------------------------------------------------------------------------------- */
 
 static void put_safetensors_head(FILE *out, const writer *w, const char *late)
 {
     fputs("{\"__metadata__\": ", out);
-    put_metadata(out, w, late);
-    for (size_t i = 0; i < w->content.tensor_count; i++) {
-        const writer_tensor *t = &w->content.tensors[i];
-        uint64_t bytes = (uint64_t)t->shape[0] * w->row[i] * sizeof(float);
-        fprintf(out, ", \"%s\": {\"dtype\": \"F32\", \"shape\": [", t->name);
-        put_shape(out, t, "]");
-        fprintf(out, ", \"data_offsets\": [%llu, %llu]}", (unsigned long long)w->data[i],
-                (unsigned long long)(w->data[i] + bytes));
+    writer_put_metadata(out, &w->content, late);
+    for (size_t i = 0; i < w->part_count; i++) {
+        const part *p = &w->parts[i];
+        fprintf(out, ", \"%s\": {\"dtype\": \"%s\", \"shape\": [", p->name, p->dtype);
+        writer_put_shape(out, p->rank, p->shape);
+        fprintf(out, "], \"data_offsets\": [%llu, %llu]}", (unsigned long long)p->at,
+                (unsigned long long)(p->at + p->size));
     }
     fputc('}', out);
 }
 
-static void put_json_head(FILE *out, const writer *w, const char *late)
+static void put_npy_head(FILE *out, const part *p)
 {
-    fputs("{\"metadata\": ", out);
-    put_metadata(out, w, late);
-    fputs(", \"shapes\": {", out);
-    for (size_t i = 0; i < w->content.tensor_count; i++) {
-        fprintf(out, "%s\"%s\": [", i ? ", " : "", w->content.tensors[i].name);
-        put_shape(out, &w->content.tensors[i], "]");
-    }
-    fputs("}, \"epochs\": [", out);
-}
-
-static void put_csv_head(FILE *out, const writer *w)
-{
-    fputs("epoch", out);
-    for (size_t i = 0; i < w->row[0]; i++)
-        fprintf(out, ",%s_%zu", w->content.tensors[0].name, i);
-    fputc('\n', out);
+    fputs("{'descr': '<f4', 'fortran_order': False, 'shape': (", out);
+    writer_put_shape(out, p->rank, p->shape);
+    fputs(p->rank == 1 ? ",), }" : "), }", out);
 }
 
 /* The head's text, with `late` in its place; NULL if there is no memory. Free with free(). */
@@ -97,13 +128,10 @@ static char *make_head(const writer *w, const char *late, size_t *size)
         return NULL;
     switch (w->format) {
     case WRITER_SAFETENSORS: put_safetensors_head(out, w, late); break;
-    case WRITER_JSON: put_json_head(out, w, late); break;
+    case WRITER_NPY: put_npy_head(out, &w->parts[0]); break;
+    case WRITER_JSON: writer_put_json_head(out, &w->content, late); break;
     case WRITER_CSV:
-    case WRITER_TSV: put_csv_head(out, w); break;
-    case WRITER_NPY:
-        fputs("{'descr': '<f4', 'fortran_order': False, 'shape': (", out);
-        put_shape(out, &w->content.tensors[0], w->content.tensors[0].rank == 1 ? ",), }" : "), }");
-        break;
+    case WRITER_TSV: writer_put_table_head(out, &w->content, w->format); break;
     }
     int failed = ferror(out);
     if (fclose(out) == 0 && !failed)
@@ -153,125 +181,51 @@ static int write_head(writer *w, const char *late, cli_failure *failure)
     return code;
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
-
-static int flush_text(writer *w, cli_failure *failure)
-{
-    int code = staged_file_write(&w->file, w->head + w->end, w->text, w->text_used, failure);
-    w->end += w->text_used;
-    w->text_used = 0;
-    return code;
-}
-
-/* Text is put in pieces that are far shorter than the room that is made for them here. */
-static int make_room(writer *w, cli_failure *failure)
-{
-    return w->text_used + 128 > TEXT ? flush_text(w, failure) : CLI_DONE;
-}
-
-static void add_text(writer *w, const char *text)
-{
-    size_t length = strlen(text);
-    memcpy(w->text + w->text_used, text, length);
-    w->text_used += length;
-}
-
-/* Nine digits give every float32 back; the program's locale is C's, so the point is a point. */
-static void add_number(writer *w, float value)
-{
-    if (isfinite(value))
-        w->text_used += (size_t)snprintf(w->text + w->text_used, 32, "%.9g", (double)value);
-    else if (w->format == WRITER_JSON)
-        add_text(w, "null");
-    else
-        add_text(w, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
-}
-
-/* `rank` - 1 nested arrays of one epoch's numbers. */
-static int add_nested(writer *w, const size_t *shape, size_t rank, const float **at,
-                      cli_failure *failure)
-{
-    for (size_t i = 0; i < shape[0]; i++) {
-        int code = make_room(w, failure);
-        if (code)
-            return code;
-        add_text(w, i ? ", " : "[");
-        if (rank == 1)
-            add_number(w, *(*at)++);
-        else if ((code = add_nested(w, shape + 1, rank - 1, at, failure)))
-            return code;
-    }
-    add_text(w, "]");
-    return CLI_DONE;
-}
-
-static int put_json_epoch(writer *w, size_t epoch, const float *const *rows, cli_failure *failure)
-{
-    int code = make_room(w, failure);
-    if (code)
-        return code;
-    w->text_used += (size_t)snprintf(w->text + w->text_used, 64, "%s\n{\"epoch\": %zu",
-                                     epoch ? "," : "", epoch);
-    for (size_t i = 0; i < w->content.tensor_count && !code; i++) {
-        const writer_tensor *t = &w->content.tensors[i];
-        code = make_room(w, failure);
-        if (code)
-            return code;
-        w->text_used += (size_t)snprintf(w->text + w->text_used, 64, ", \"%.32s\": ", t->name);
-        const float *at = rows[i];
-        code = add_nested(w, t->shape + 1, t->rank - 1, &at, failure);
-    }
-    if (!code)
-        code = make_room(w, failure);
-    if (!code)
-        add_text(w, "}");
-    return code;
-}
-
-static int put_csv_epoch(writer *w, size_t epoch, const float *row, cli_failure *failure)
-{
-    int code = make_room(w, failure);
-    if (code)
-        return code;
-    w->text_used += (size_t)snprintf(w->text + w->text_used, 32, "%zu", epoch);
-    for (size_t i = 0; i < w->row[0]; i++) {
-        if ((code = make_room(w, failure)))
-            return code;
-        add_text(w, ",");
-        add_number(w, row[i]);
-    }
-    add_text(w, "\n");
-    return CLI_DONE;
-}
-
 /* ---- the writer ------------------------------------------------------------------------------ */
 
-/* Sets row and data. Returns the bytes of all tensors, or UINT64_MAX if that overflows. */
-static uint64_t measure(writer *w)
+/* What is known beforehand: times and mask. */
+static int write_known(writer *w, cli_failure *failure)
 {
-    uint64_t all = 0;
-    for (size_t i = 0; i < w->content.tensor_count; i++) {
-        const writer_tensor *t = &w->content.tensors[i];
-        size_t row = 1;
-        uint64_t bytes;
-        for (size_t k = 1; k < t->rank; k++)
-            if (__builtin_mul_overflow(row, t->shape[k], &row))
-                return UINT64_MAX;
-        w->row[i] = row;
-        w->data[i] = all;
-        if (__builtin_mul_overflow((uint64_t)row, sizeof(float), &bytes) ||
-            __builtin_mul_overflow(bytes, (uint64_t)t->shape[0], &bytes) ||
-            __builtin_add_overflow(all, bytes, &all) || all > INT64_MAX)
-            return UINT64_MAX;
-    }
-    return all;
+    const night_facts *n = w->content.night;
+    if (w->format != WRITER_SAFETENSORS || !has_clock(w))
+        return CLI_DONE;
+    const part *times = &w->parts[0], *mask = &w->parts[w->part_count - 1];
+    unsigned char *found = calloc(n->channels + 1, 1);
+    if (!found)
+        return cli_fail(failure, CLI_MEMORY, "out of memory: the mask of %zu channels",
+                        n->channels);
+    for (size_t c = 0; c < n->channels; c++)
+        found[c] = n->channel[c].state != PSGVIT_CHANNEL_MISSING;
+    int code =
+        staged_file_write(&w->file, w->head + times->at, n->epoch_start_s, times->size, failure);
+    if (!code)
+        code = staged_file_write(&w->file, w->head + mask->at, found, mask->size, failure);
+    free(found);
+    return code;
+}
+
+static int open_file(writer *w, const char *path, cli_failure *failure)
+{
+    static const char late[LATE + 1] =
+        "0000000000000000000000000000000000000000000000000000000000000000";
+    uint64_t bytes = measure(w), all;
+    size_t size = 0;
+    char *text = make_head(w, late, &size);
+    if (!text)
+        return cli_fail(failure, CLI_MEMORY, "out of memory: the head of the output");
+    free(text); /* only its size counts */
+    w->head = head_size(w->format, size);
+    if (bytes == UINT64_MAX || __builtin_add_overflow(bytes, w->head, &all) || w->head > MOST_HEAD)
+        return cli_fail(failure, CLI_OUTPUT, "%s: the output is too large for a file", path);
+    int code = staged_file_open(&w->file, path, is_text(w->format) ? 0 : all, failure);
+    if (!code && is_text(w->format))
+        code = staged_stream_open(&w->text, &w->file, w->head, failure);
+    return code ? code : write_known(w, failure);
 }
 
 int writer_open(writer **made, const char *path, writer_format format,
                 const writer_content *content, cli_failure *failure)
 {
-    static const char late[LATE + 1] =
-        "0000000000000000000000000000000000000000000000000000000000000000";
     *made = NULL;
     writer *w = calloc(1, sizeof *w);
     if (!w)
@@ -280,57 +234,65 @@ int writer_open(writer **made, const char *path, writer_format format,
     w->file.fd = w->file.folder = -1;
     w->format = format;
     w->content = *content;
-    uint64_t bytes = measure(w), all;
-    size_t size = 0;
-    char *text = make_head(w, late, &size);
-    int code = CLI_DONE;
-    w->head = head_size(format, size);
-    if (!text)
-        code = cli_fail(failure, CLI_MEMORY, "out of memory: the head of the output");
-    else if (bytes == UINT64_MAX || __builtin_add_overflow(bytes, w->head, &all) ||
-             w->head > MOST_HEAD)
-        code = cli_fail(failure, CLI_OUTPUT, "%s: the output is too large for a file", path);
-    else
-        code = staged_file_open(&w->file, path,
-                                format == WRITER_SAFETENSORS || format == WRITER_NPY ? all : 0,
-                                failure);
-    free(text);
+    list_parts(w);
+    int code = open_file(w, path, failure);
     if (code)
         writer_abort(&w);
     *made = w;
     return code;
 }
 
-int writer_put(writer *w, size_t first, size_t rows, const float *const *values,
-               const head_scores *scores, cli_failure *failure)
+static int put_binary(writer *w, size_t first, size_t rows, const float *const *values,
+                      const head_scores *scores, cli_failure *failure)
 {
-    int code = CLI_DONE;
-    (void)scores;
-    if (w->format == WRITER_SAFETENSORS || w->format == WRITER_NPY) {
-        for (size_t i = 0; i < w->content.tensor_count && !code; i++) {
-            size_t bytes = w->row[i] * sizeof(float);
-            code = staged_file_write(&w->file, w->head + w->data[i] + (uint64_t)first * bytes,
-                                     values[i], rows * bytes, failure);
-        }
-        return code;
+    const void *sources[WRITER_TENSORS + 2] = {NULL};
+    size_t count = w->content.tensor_count;
+    for (size_t i = 0; i < count; i++)
+        sources[i] = values[i];
+    if (w->format == WRITER_SAFETENSORS && w->content.head) {
+        sources[count++] = scores->probabilities;
+        sources[count++] = scores->stage;
     }
-    for (size_t r = 0; r < rows && !code; r++) {
-        const float *row[WRITER_TENSORS] = {NULL};
-        for (size_t i = 0; i < w->content.tensor_count; i++)
-            row[i] = values[i] + r * w->row[i];
-        code = w->format == WRITER_CSV ? put_csv_epoch(w, first + r, row[0], failure)
-                                       : put_json_epoch(w, first + r, row, failure);
+    int code = CLI_DONE;
+    for (size_t i = 0; i < count && !code; i++) {
+        const part *p = &w->parts[w->values + i];
+        code = staged_file_write(&w->file, w->head + p->at + (uint64_t)first * p->row, sources[i],
+                                 rows * p->row, failure);
     }
     return code;
 }
 
+static void put_text(writer *w, size_t epoch, const float *const *rows, const head_scores *scores)
+{
+    if (w->format == WRITER_JSON)
+        writer_put_json_epoch(w->text.out, &w->content, epoch, rows, scores);
+    else
+        writer_put_table_epoch(w->text.out, &w->content, w->format, epoch, rows[0], scores);
+}
+
+int writer_put(writer *w, size_t first, size_t rows, const float *const *values,
+               const head_scores *scores, cli_failure *failure)
+{
+    if (!is_text(w->format))
+        return put_binary(w, first, rows, values, scores, failure);
+    for (size_t r = 0; r < rows && !w->text.failure.code; r++) {
+        const float *row[WRITER_TENSORS] = {NULL};
+        for (size_t i = 0; i < w->content.tensor_count; i++)
+            row[i] = values[i] + r * (w->parts[w->values + i].row / sizeof(float));
+        head_scores one = {0};
+        if (w->content.head)
+            one = (head_scores){scores->probabilities + r * w->content.head->classes,
+                                scores->stage + r, scores->confidence + r};
+        put_text(w, first + r, row, w->content.head ? &one : NULL);
+    }
+    return staged_stream_check(&w->text, failure);
+}
+
 int writer_finish(writer *w, const char *late, cli_failure *failure)
 {
-    int code = make_room(w, failure);
-    if (!code && w->format == WRITER_JSON)
-        add_text(w, "\n]}\n");
-    if (!code)
-        code = flush_text(w, failure);
+    if (w->format == WRITER_JSON)
+        fputs("\n]}\n", w->text.out);
+    int code = is_text(w->format) ? staged_stream_finish(&w->text, failure) : CLI_DONE;
     if (!code)
         code = write_head(w, late, failure);
     return code ? code : staged_file_sync(&w->file, failure);
@@ -347,6 +309,7 @@ void writer_abort(writer **w)
 {
     if (!w || !*w)
         return;
+    staged_stream_abort(&(*w)->text);
     staged_file_abort(&(*w)->file);
     free(*w);
     *w = NULL;
