@@ -43,9 +43,9 @@ static psgvit_status count_records(pv_edf *edf, double stated, const pv_log *log
 {
     uint64_t bytes = edf->source->size - edf->data;
     uint64_t records = bytes / edf->record_bytes, rest = bytes % edf->record_bytes;
-    if (records > SIZE_MAX)
-        return pv_fail(err, PSGVIT_E_INPUT, "%s: %llu data records are too many to address",
-                       edf->source->name, (unsigned long long)records);
+    if (records > PV_EDF_MAX_RECORDS)
+        return pv_fail(err, PSGVIT_E_INPUT, "%s: expected at most %d data records, found %llu",
+                       edf->source->name, PV_EDF_MAX_RECORDS, (unsigned long long)records);
     edf->records = (size_t)records;
     if (stated < 0.0)
         pv_log_line(log, PSGVIT_LOG_WARNING,

@@ -13,8 +13,9 @@
 #include <stdbool.h>
 
 enum {
-    PV_EDF_MAX_SIGNALS = 4096,   /* EDFlib's limit, too */
-    PV_EDF_MAX_RECORD = 1 << 30, /* bytes of a data record: whoever reads holds at least one */
+    PV_EDF_MAX_SIGNALS = 4096,     /* EDFlib's limit, too */
+    PV_EDF_MAX_RECORDS = 99999999, /* the header has no room for more */
+    PV_EDF_MAX_RECORD = 1 << 30,   /* bytes of a data record: whoever reads holds at least one */
 };
 
 typedef struct pv_edf_signal {
@@ -75,5 +76,7 @@ void pv_edf_physical(const pv_edf *edf, size_t i, const unsigned char *bytes, si
 /* The same as they are stored. */
 void pv_edf_digital(const pv_edf *edf, size_t i, const unsigned char *bytes, size_t count,
                     int32_t *values);
+/* How many annotations with a text there are in all records. */
+psgvit_status pv_edf_count_annotations(const pv_edf *edf, size_t *count, psgvit_error *err);
 
 #endif

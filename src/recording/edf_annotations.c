@@ -65,12 +65,18 @@ static const pv_edf_signal *next_annotations(const pv_edf *edf, size_t *i)
     return NULL;
 }
 
+/* Bytes of signal s in a record. */
+static size_t size_of(const pv_edf *edf, const pv_edf_signal *s)
+{
+    return s->per_record * (edf->bdf ? 3 : 2);
+}
+
 /* Reads signal s of record r alone. */
 static psgvit_status read_lists(const pv_edf *edf, const pv_edf_signal *s, size_t r,
                                 unsigned char *lists, psgvit_error *err)
 {
     uint64_t at = edf->data + (uint64_t)r * edf->record_bytes + s->at; /* inside the file */
-    return pv_source_read(edf->source, at, lists, s->per_record * (edf->bdf ? 3 : 2), err);
+    return pv_source_read(edf->source, at, lists, size_of(edf, s), err);
 }
 
 static unsigned char *make_room(const pv_edf *edf)
@@ -96,9 +102,10 @@ static psgvit_status add_record(pv_edf *edf, size_t r, double onset, size_t *cap
                            edf->source->name, r, expected - edf->record_seconds, onset);
     }
     if (edf->segments == *capacity) {
-        size_t more = *capacity ? *capacity : 16, bytes;
+        size_t bytes;
         pv_edf_segment *moved = NULL;
-        if (pv_add(*capacity, more, capacity) && pv_mul(*capacity, sizeof *moved, &bytes))
+        *capacity = *capacity ? 2 * *capacity : 16; /* less than twice PV_EDF_MAX_RECORDS */
+        if (pv_mul(*capacity, sizeof *moved, &bytes))
             moved = realloc(edf->segment, bytes);
         if (!moved)
             return pv_fail(err, PSGVIT_E_MEMORY, "%s: out of memory for %zu segments",
@@ -142,7 +149,7 @@ psgvit_status pv_edf_find_segments(pv_edf *edf, const pv_log *log, psgvit_error 
     for (size_t r = 0; !status && r < edf->records; r++) {
         double onset = 0.0;
         status = read_lists(edf, clock, r, lists, err);
-        if (!status && !pv_edf_onset(lists, clock->per_record * (edf->bdf ? 3 : 2), &onset))
+        if (!status && !pv_edf_onset(lists, size_of(edf, clock), &onset))
             status = pv_fail(err, PSGVIT_E_INPUT,
                              "%s: onset of data record %zu: expected '+' or '-' and seconds at the "
                              "start of its annotations, found none",
@@ -168,7 +175,7 @@ psgvit_status pv_edf_count_annotations(const pv_edf *edf, size_t *count, psgvit_
         for (size_t r = 0; !status && r < edf->records; r++) {
             status = read_lists(edf, s, r, lists, err);
             if (!status)
-                *count += pv_edf_count_texts(lists, s->per_record * (edf->bdf ? 3 : 2));
+                *count += pv_edf_count_texts(lists, size_of(edf, s));
         }
     free(lists);
     return status;
