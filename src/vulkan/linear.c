@@ -65,7 +65,7 @@ static size_t shared_bytes(const vk_tile *t)
     return (slabs > sums ? slabs : sums) * sizeof(float);
 }
 
-static bool runs_on(const vk_device *d, const vk_tile *t)
+bool pv_vk_tile_runs(const vk_device *d, const vk_tile *t)
 {
     return threads_of(t) <= d->limits.maxComputeWorkGroupInvocations &&
            threads_of(t) <= d->limits.maxComputeWorkGroupSize[0] &&
@@ -81,7 +81,7 @@ const vk_tile *pv_vk_tile_for(const vk_device *device, size_t m, size_t n)
 {
     for (size_t i = 0; i + 1 < pv_vk_tile_count; i++) {
         const vk_tile *t = &pv_vk_tiles[i];
-        if (runs_on(device, t) && (!t->most_columns || n <= t->most_columns) &&
+        if (pv_vk_tile_runs(device, t) && (!t->most_columns || n <= t->most_columns) &&
             tiles_along(m, t->bm) * tiles_along(n, t->bn) >= t->enough)
             return t;
     }

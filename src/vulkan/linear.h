@@ -4,6 +4,7 @@
 #ifndef PV_VULKAN_LINEAR_H
 #define PV_VULKAN_LINEAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ typedef struct vk_tile {
 extern const vk_tile pv_vk_tiles[];
 extern const size_t pv_vk_tile_count;
 
+/* Has the device the threads and the shared memory? */
+bool pv_vk_tile_runs(const vk_device *device, const vk_tile *tile);
 /* The class for y [m, n]. */
 const vk_tile *pv_vk_tile_for(const vk_device *device, size_t m, size_t n);
 

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/* See cases.h. Outputs are poisoned with NaN and stand between guards. */
+#include "ops/cases.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { GUARD = 40 };
+
+static psgvit_device *device; /* of the group that runs */
+static psgvit_precision precision;
+static psgvit_error err;
+static uint64_t random_state = 1;
+
+static float uniform(void)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (float)((double)(random_state >> 40) / 8388608.0 - 1.0);
+}
+
+/* [rows, cols] of random numbers with `gap` floats between rows, NaN there and around. */
+static pv_tensor random_rows(size_t rows, size_t cols, size_t gap)
+{
+    pv_buffer *buffer;
+    size_t stride = cols + gap, floats = rows * stride + 2 * GUARD;
+    if (pv_buffer_create(device, floats, PV_HOST, &buffer, &err))
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < floats; i++)
+        buffer->host[i] = NAN;
+    for (size_t i = 0; i < rows * cols; i++)
+        buffer->host[GUARD + i / cols * stride + i % cols] = uniform();
+    return (pv_tensor){buffer, GUARD, rows, cols, stride};
+}
+
+static pv_tensor poisoned_rows(size_t rows, size_t cols, size_t gap)
+{
+    pv_tensor t = random_rows(rows, cols, gap);
+    for (size_t i = 0; i < t.buffer->floats; i++)
+        t.buffer->host[i] = NAN;
+    return t;
+}
+
+static float at(pv_tensor t, size_t row, size_t col)
+{
+    return t.buffer->host[t.offset + row * t.stride + col];
+}
+
+static void release(pv_tensor t)
+{
+    pv_buffer_destroy(device, t.buffer);
+}
+
+/* Is everything outside of t's elements still NaN? */
+static void check_guards(pv_tensor t)
+{
+    for (size_t i = 0; i < t.buffer->floats; i++) {
+        size_t row = (i - t.offset) / t.stride, col = (i - t.offset) % t.stride;
+        bool element = i >= t.offset && row < t.rows && col < t.cols;
+        if (!element && !isnan(t.buffer->host[i]))
+            fail_msg("written outside, at %zu of rows %zu x %zu", i, t.rows, t.cols);
+    }
+}
+
+static pv_plan *begin(void)
+{
+    pv_plan *plan;
+    if (pv_plan_begin(device, &plan, &err))
+        fail_msg("%s", err.message);
+    return plan;
+}
+
+/* Runs twice: a plan must not use itself up. */
+static void run(pv_plan *plan, int times)
+{
+    if (pv_plan_finish(plan, &err))
+        fail_msg("%s", err.message);
+    for (int i = 0; i < times; i++)
+        assert_int_equal(pv_plan_submit(plan, &err), PSGVIT_OK);
+    pv_plan_destroy(plan);
+}
+
+static void near(float found, double truth, double tolerance, const char *what, size_t i, size_t j)
+{
+    if (!(fabs((double)found - truth) <= tolerance))
+        fail_msg("%s [%zu, %zu] is %.9g, expected %.9g within %.1e", what, i, j, (double)found,
+                 truth, tolerance);
+}
+
+/* A weight [n, k] and bias in a store of their own. */
+typedef struct weight {
+    pv_store *store;
+    pv_tensor rows, bias;
+    pv_linear_weight linear;
+} weight;
+
+static void read_rows(const void *source, size_t first, size_t count, float *values)
+{
+    const pv_tensor *t = source;
+    for (size_t i = 0; i < count * t->cols; i++)
+        values[i] = at(*t, first + i / t->cols, i % t->cols);
+}
+
+static weight make_weight(size_t n, size_t k, bool bias)
+{
+    weight w = {.rows = random_rows(n, k, 0), .bias = random_rows(1, n, 0)};
+    pv_rows source = {n, k, read_rows, &w.rows};
+    if (pv_store_create(device, precision, &w.store, &err) ||
+        pv_store_matrix(w.store, &source, &w.linear.matrix, &err) ||
+        (bias && pv_store_tensor(w.store, w.bias.buffer->host + GUARD, 1, n, &w.linear.bias, &err)))
+        fail_msg("%s", err.message);
+    return w;
+}
+
+static void free_weight(weight *w)
+{
+    pv_store_destroy(w->store);
+    release(w->rows);
+    release(w->bias);
+}
+
+static double gelu(double x)
+{
+    return 0.5 * x * erfc(-x * 0.70710678118654752440);
+}
+
+static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool bias, size_t gap)
+{
+    weight w = make_weight(n, k, bias);
+    pv_tensor x = random_rows(m, k, gap), y = poisoned_rows(m, n, gap), before = {0};
+    if (epilogue == PV_ADD) {
+        before = random_rows(m, n, gap);
+        memcpy(y.buffer->host, before.buffer->host, y.buffer->floats * sizeof(float));
+    }
+    pv_plan *plan = begin();
+    pv_linear(plan, x, &w.linear, epilogue, y);
+    run(plan, epilogue == PV_ADD ? 1 : 2);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = bias ? (double)at(w.bias, 0, j) : 0.0, size = fabs(sum) + 1;
+            for (size_t c = 0; c < k; c++) {
+                double product = (double)at(x, i, c) * (double)at(w.rows, j, c);
+                sum += product;
+                size += fabs(product);
+            }
+            sum = epilogue == PV_GELU  ? gelu(sum)
+                  : epilogue == PV_ADD ? sum + (double)at(before, i, j)
+                                       : sum;
+            near(at(y, i, j), sum, 1.2e-7 * (2 + sqrt((double)k) / 4) * size, "linear", i, j);
+        }
+    check_guards(y);
+    release(x);
+    release(y);
+    if (before.buffer)
+        release(before);
+    free_weight(&w);
+}
+
+static void test_linear(void **state)
+{
+    (void)state;
+    const size_t sizes[][3] = {{1, 1, 1},    {1, 768, 768}, {2, 3, 5},     {7, 17, 33},
+                               {13, 15, 64}, {26, 48, 385}, {91, 33, 128}, {97, 31, 1000},
+                               {200, 16, 7}, {5, 200, 900}, {64, 64, 64},  {3, 1, 2048}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int epilogue = PV_PLAIN; epilogue <= PV_ADD; epilogue++) {
+            linear_case(sizes[i][0], sizes[i][1], sizes[i][2], (pv_epilogue)epilogue, true, 0);
+            linear_case(sizes[i][0], sizes[i][1], sizes[i][2], (pv_epilogue)epilogue, i % 2, 3);
+        }
+}
+
+static void test_layernorm(void **state)
+{
+    (void)state;
+    const size_t widths[] = {1, 2, 3, 7, 8, 15, 31, 64, 65, 96, 127, 768, 1537};
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        size_t d = widths[w], m = 5;
+        weight constants = make_weight(1, 1, false);
+        pv_tensor gamma = random_rows(1, d, 0), beta = random_rows(1, d, 0);
+        pv_norm_weight norm = {.eps = 1e-5f};
+        pv_store_tensor(constants.store, gamma.buffer->host + GUARD, 1, d, &norm.gamma, &err);
+        pv_store_tensor(constants.store, beta.buffer->host + GUARD, 1, d, &norm.beta, &err);
+        pv_tensor x = random_rows(m, d, 2), y = poisoned_rows(m, d, 1);
+        for (size_t j = 0; j < d; j++)
+            x.buffer->host[GUARD + j] += 100.0f; /* a mean far from zero */
+        pv_plan *plan = begin();
+        pv_layernorm(plan, x, &norm, y);
+        run(plan, 2);
+        for (size_t i = 0; i < m; i++) {
+            double mean = 0, var = 0;
+            for (size_t j = 0; j < d; j++)
+                mean += (double)at(x, i, j) / (double)d;
+            for (size_t j = 0; j < d; j++)
+                var += ((double)at(x, i, j) - mean) * ((double)at(x, i, j) - mean) / (double)d;
+            for (size_t j = 0; j < d; j++)
+                near(at(y, i, j),
+                     ((double)at(x, i, j) - mean) / sqrt(var + 1e-5) * (double)at(gamma, 0, j) +
+                         (double)at(beta, 0, j),
+                     i ? 2e-6 : 4e-5 / sqrt(var + 1e-5), "layernorm", i, j);
+        }
+        check_guards(y);
+        release(x);
+        release(y);
+        release(gamma);
+        release(beta);
+        free_weight(&constants);
+    }
+}
+
+static void attention_case(pv_attention_shape s)
+{
+    size_t width = s.heads * s.dim;
+    pv_tensor q = random_rows(s.sequences * s.queries, width, 5);
+    pv_tensor k = random_rows(s.sequences * s.keys, width, 7);
+    pv_tensor v = random_rows(s.sequences * s.keys, width, 1);
+    pv_tensor y = poisoned_rows(q.rows, width, 3);
+    double *p = malloc(s.keys * sizeof *p);
+    pv_plan *plan = begin();
+    pv_attention(plan, q, k, v, &s, y);
+    run(plan, 2);
+    for (size_t i = 0; i < q.rows; i++)
+        for (size_t h = 0; h < s.heads; h++) {
+            size_t first = i / s.queries * s.keys;
+            double sum = 0;
+            for (size_t j = 0; j < s.keys; j++) {
+                p[j] = 0;
+                for (size_t c = h * s.dim; c < (h + 1) * s.dim; c++)
+                    p[j] += (double)at(q, i, c) * (double)at(k, first + j, c);
+                sum += p[j] = exp((double)s.scale * p[j]);
+            }
+            for (size_t c = h * s.dim; c < (h + 1) * s.dim; c++) {
+                double out = 0;
+                for (size_t j = 0; j < s.keys; j++)
+                    out += p[j] / sum * (double)at(v, first + j, c);
+                near(at(y, i, c), out, 2e-6, "attention", i, c);
+            }
+        }
+    check_guards(y);
+    free(p);
+    release(q);
+    release(k);
+    release(v);
+    release(y);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    attention_case((pv_attention_shape){1, 1, 1, 1, 1, 1.0f});
+    attention_case((pv_attention_shape){2, 91, 91, 3, 64, 0.125f});
+    attention_case((pv_attention_shape){5, 26, 26, 2, 64, 0.125f});
+    attention_case((pv_attention_shape){3, 4, 26, 2, 32, 0.2f});
+    attention_case((pv_attention_shape){2, 1, 91, 2, 64, 0.125f});
+    attention_case((pv_attention_shape){2, 7, 9, 3, 20, 0.5f});
+    attention_case((pv_attention_shape){1, 33, 200, 1, 3, 3.0f});
+    attention_case((pv_attention_shape){1, 17, 17, 2, 130, 0.1f});
+}
+
+static void patchify_case(pv_patch_shape s)
+{
+    size_t groups = s.channels / s.group;
+    pv_tensor x = random_rows(s.epochs * s.channels, s.samples, 0);
+    pv_tensor y = poisoned_rows(s.epochs * groups * s.count, s.group * s.length, 2);
+    pv_plan *plan = begin();
+    pv_patchify(plan, x, &s, y);
+    run(plan, 2);
+    for (size_t i = 0; i < y.rows; i++) {
+        size_t epoch = i / (groups * s.count), token = i % (groups * s.count);
+        size_t g = s.time_major ? token % groups : token / s.count;
+        size_t p = s.time_major ? token / groups : token % s.count;
+        for (size_t j = 0; j < y.cols; j++) {
+            size_t t = p * s.stride + j % s.length;
+            double truth = t < s.samples
+                               ? (double)at(x, epoch * s.channels + g * s.group + j / s.length, t)
+                               : 0;
+            near(at(y, i, j), truth, 0, "patchify", i, j);
+        }
+    }
+    check_guards(y);
+    release(x);
+    release(y);
+}
+
+static void test_patchify(void **state)
+{
+    (void)state;
+    patchify_case((pv_patch_shape){2, 12, 256, 4, 64, 64, 4, 0});
+    patchify_case((pv_patch_shape){2, 12, 128, 12, 64, 64, 2, 0});
+    patchify_case((pv_patch_shape){3, 5, 100, 1, 64, 32, 3, 1}); /* padded */
+    patchify_case((pv_patch_shape){1, 1, 7, 1, 4, 5, 3, 1});     /* a patch behind the end */
+}
+
+static void test_assemble(void **state)
+{
+    (void)state;
+    for (size_t first = 0; first <= 1; first++) {
+        size_t sequences = 3, tokens = 6, given = 4, d = 37;
+        weight constants = make_weight(1, 1, false);
+        pv_tensor rows = random_rows(tokens, d, 0), table;
+        pv_store_tensor(constants.store, rows.buffer->host + GUARD, tokens, d, &table, &err);
+        pv_tensor x = random_rows(sequences * given, d, 1);
+        pv_tensor y = poisoned_rows(sequences * tokens, d, 2);
+        pv_plan *plan = begin();
+        pv_assemble(plan, x, table, first, y);
+        run(plan, 2);
+        for (size_t i = 0; i < y.rows; i++)
+            for (size_t j = 0; j < d; j++) {
+                size_t s = i / tokens, t = i % tokens;
+                double truth = (double)at(rows, t, j);
+                if (t >= first && t - first < given)
+                    truth += (double)at(x, s * given + t - first, j);
+                near(at(y, i, j), truth, 1e-7, "assemble", i, j);
+            }
+        check_guards(y);
+        release(rows);
+        release(x);
+        release(y);
+        free_weight(&constants);
+    }
+}
+
+static void test_rows(void **state)
+{
+    (void)state;
+    pv_row_range ranges[] = {{5, 0, 1}, {5, 1, 4}, {5, 0, 5}, {1, 0, 1}, {7, 6, 1}};
+    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+        pv_row_range g = ranges[r];
+        size_t groups = 4, d = 19;
+        pv_tensor x = random_rows(groups * g.group, d, 1);
+        pv_tensor y = poisoned_rows(groups * g.count, d, 0), mean = poisoned_rows(groups, d, 3);
+        pv_plan *plan = begin();
+        pv_select_rows(plan, x, g, y);
+        pv_mean_rows(plan, x, g, mean);
+        run(plan, 2);
+        for (size_t i = 0; i < groups; i++)
+            for (size_t j = 0; j < d; j++) {
+                double sum = 0;
+                for (size_t k = 0; k < g.count; k++) {
+                    double truth = (double)at(x, i * g.group + g.first + k, j);
+                    near(at(y, i * g.count + k, j), truth, 0, "select", i, j);
+                    sum += truth;
+                }
+                near(at(mean, i, j), sum / (double)g.count, 3e-7, "mean", i, j);
+            }
+        check_guards(y);
+        check_guards(mean);
+        release(x);
+        release(y);
+        release(mean);
+    }
+}
+
+static void test_mix_channels(void **state)
+{
+    (void)state;
+    size_t epochs = 2, in = 7, out = 19, samples = 101;
+    weight constants = make_weight(1, 1, false);
+    pv_tensor w = random_rows(out, in, 0), b = random_rows(1, out, 0), weights, bias;
+    pv_store_tensor(constants.store, w.buffer->host + GUARD, out, in, &weights, &err);
+    pv_store_tensor(constants.store, b.buffer->host + GUARD, 1, out, &bias, &err);
+    pv_tensor x = random_rows(epochs * in, samples, 0), y = poisoned_rows(epochs * out, samples, 1);
+    pv_plan *plan = begin();
+    pv_mix_channels(plan, x, weights, bias, y);
+    run(plan, 2);
+    for (size_t i = 0; i < y.rows; i++)
+        for (size_t t = 0; t < samples; t++) {
+            double sum = (double)at(b, 0, i % out);
+            for (size_t c = 0; c < in; c++)
+                sum += (double)at(w, i % out, c) * (double)at(x, i / out * in + c, t);
+            near(at(y, i, t), sum, 1e-6, "mix", i, t);
+        }
+    check_guards(y);
+    release(w);
+    release(b);
+    release(x);
+    release(y);
+    free_weight(&constants);
+}
+
+/* A broken precondition ends in a sentence, and what is recorded behind it does nothing. */
+static void test_preconditions(void **state)
+{
+    (void)state;
+    weight w = make_weight(4, 8, true);
+    pv_tensor x = random_rows(3, 8, 0), y = poisoned_rows(3, 4, 0), small = poisoned_rows(3, 3, 0);
+    pv_plan *plan = begin();
+    pv_linear(plan, x, &w.linear, PV_PLAIN, small);
+    pv_linear(plan, x, &w.linear, PV_PLAIN, y);
+    assert_int_equal(pv_plan_finish(plan, &err), PSGVIT_E_ARGUMENT);
+    assert_non_null(strstr(err.message, "linear"));
+    pv_plan_destroy(plan);
+    plan = begin();
+    pv_tensor outside = y;
+    outside.rows = y.buffer->floats;
+    pv_select_rows(plan, outside, (pv_row_range){1, 0, 1}, outside);
+    assert_int_equal(pv_plan_finish(plan, &err), PSGVIT_E_ARGUMENT);
+    pv_plan_destroy(plan);
+    release(x);
+    release(y);
+    release(small);
+    free_weight(&w);
+}
+
+int cases_run(psgvit_device *on)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear),       cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_attention),    cmocka_unit_test(test_patchify),
+        cmocka_unit_test(test_assemble),     cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_mix_channels), cmocka_unit_test(test_preconditions)};
+    device = on;
+    precision = PSGVIT_F32;
+    return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
+}
+
+int cases_run_linear(psgvit_device *on, psgvit_precision of)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear)};
+    device = on;
+    precision = of;
+    return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
+}
