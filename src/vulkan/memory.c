@@ -318,8 +318,8 @@ psgvit_status pv_vk_store_tensor(pv_store *store, const float *values, size_t ro
                                  pv_tensor *tensor, psgvit_error *err)
 {
     vk_store *s = (vk_store *)store;
-    uint64_t bytes = (uint64_t)rows * cols * sizeof *values, offset;
-    vk_buffer *buffer;
+    uint64_t bytes = (uint64_t)rows * cols * sizeof *values, offset = 0;
+    vk_buffer *buffer = NULL;
     PV_TRY(reserve(s, bytes, &buffer, &offset, err));
     PV_TRY(stage(s, bytes, err));
     memcpy(s->staging->base.host, values, (size_t)bytes);
