@@ -269,14 +269,25 @@ static psgvit_status make_lead(maker *m, size_t i)
 static psgvit_status none_found(const maker *m)
 {
     const pv_montage *montage = m->montage;
-    char labels[560], names[240] = "";
-    for (size_t i = 0; i < montage->count && strlen(names) < 200; i++)
-        append(names, sizeof names, "%s%.24s", i ? ", " : "", montage->lead[i].report.name);
+    char labels[500], names[240] = "";
+    bool named = false;
     list_labels(m->search.edf, labels, sizeof labels);
+    append(names, sizeof names, "none of the %zu inputs", montage->count);
+    for (size_t i = 0; i < montage->count; i++) {
+        const char *name = montage->lead[i].report.name;
+        if (strlen(names) > 200) {
+            append(names, sizeof names, " ...");
+            break;
+        }
+        if (name[0])
+            append(names, sizeof names, "%s%.24s", named ? ", " : " (", name);
+        named |= name[0] != 0;
+    }
     return pv_fail(m->err, PSGVIT_E_INPUT,
-                   "%s: no usable channel: none of the %zu inputs (%s) is among %s; say which is "
-                   "which by aliases (--alias NAME=LABEL)",
-                   m->file, montage->count, names, labels[0] ? labels : "no signals at all");
+                   "%s: no usable channel: %s%s is among %s; say which is which by aliases "
+                   "(--alias NAME=LABEL)",
+                   m->file, names, named ? ")" : ", which the model does not name,",
+                   labels[0] ? labels : "no signals at all");
 }
 
 /* Electrodes that the model has no name for: silent unless they are told of. */
@@ -346,7 +357,8 @@ static void choose_cohort(maker *m, const char *const *names, size_t count)
         return;
     *cohort = leads ? pv_cohort_recognise(m->search.edf) : PSGVIT_COHORT_GENERIC;
     if (leads)
-        pv_log_line(&m->log, PSGVIT_LOG_INFO, "%s: the labels are those of cohort %s", m->file,
+        pv_log_line(&m->log, PSGVIT_LOG_INFO, "%s: the labels are those of %s%s", m->file,
+                    *cohort == PSGVIT_COHORT_GENERIC ? "no one cohort: " : "cohort ",
                     psgvit_cohort_name(*cohort));
 }
 
