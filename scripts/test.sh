@@ -37,7 +37,7 @@ fuzz_probe() {
 
 install_needs() {
     want_build
-    want_package libcmocka-dev
+    want_package libcmocka-dev libedf-dev
     want_command clang clang
     want_command python3 python3
     fuzz_probe || want_package libclang-rt-dev libomp-dev
@@ -48,8 +48,9 @@ install_needs() {
     fi
     install_wanted
     [ -x build/venv/bin/python ] || python3 -m venv build/venv
-    build/venv/bin/python -c 'import numpy, safetensors' 2>/dev/null ||
-        build/venv/bin/python -m pip install -q --disable-pip-version-check numpy safetensors
+    build/venv/bin/python -c 'import edfio, numpy, safetensors' 2>/dev/null ||
+        build/venv/bin/python -m pip install -q --disable-pip-version-check \
+            edfio numpy safetensors
 }
 
 # build PRESET [CMake option...]
