@@ -76,14 +76,11 @@ static void put_key(FILE *out, const char *label)
         fputc(isalnum((unsigned char)*c) ? *c : '_', out);
 }
 
-/* A class: quoted where | would end it; a quote inside can't be said. */
+/* A class, without what has a meaning for Luna even inside of quotes. */
 static void put_class(FILE *out, const char *label)
 {
-    bool quoted = strpbrk(label, "| ") != NULL;
-    fputs(quoted ? "\"" : "", out);
     for (const char *c = label; *c; c++)
-        fputc(*c == '"' ? '\'' : *c, out);
-    fputs(quoted ? "\"" : "", out);
+        fputc(strchr("|\"'#", *c) ? '_' : *c, out);
 }
 
 /* A line for each class, then the names of the columns. */
