@@ -104,8 +104,10 @@ void vector_open(vector_case *c, const char *folder, const char *name, size_t de
     for (size_t i = 0; i < (c->eegpt ? 2u : 3u); i++) {
         vector_output *o = &c->outputs[c->output_count];
         o->name = c->eegpt ? names_eegpt[i] : names_osf[i];
-        if (!psgvit_weights_find(c->file, o->name))
+        const psgvit_tensor *t = psgvit_weights_find(c->file, o->name);
+        if (!t)
             continue;
+        o->width = (size_t)t->shape[t->rank - 1];
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(torch, o->name);
         o->torch_max = number(own, "max", -1);
         o->torch_mean = number(own, "mean", -1);
@@ -126,15 +128,24 @@ void vector_close(vector_case *c)
     psgvit_weights_close(&c->file);
 }
 
-void vector_encoder_open(vector_encoder *e, const vector_case *c, psgvit_device *device)
+void vector_encoder_open_as(vector_encoder *e, const vector_case *c, psgvit_device *device,
+                            psgvit_precision precision)
 {
+    osf_encoder_params osf = {.struct_size = sizeof osf, .precision = precision};
+    eegpt_encoder_params eegpt = {.struct_size = sizeof eegpt, .precision = precision};
     psgvit_error err;
     *e = (vector_encoder){0};
-    psgvit_status status =
-        c->eegpt ? eegpt_encoder_open_memory(&e->eegpt, device, c->image, c->image_size, NULL, &err)
-                 : osf_encoder_open_memory(&e->osf, device, c->image, c->image_size, NULL, &err);
+    psgvit_status status = c->eegpt ? eegpt_encoder_open_memory(&e->eegpt, device, c->image,
+                                                                c->image_size, &eegpt, &err)
+                                    : osf_encoder_open_memory(&e->osf, device, c->image,
+                                                              c->image_size, &osf, &err);
     if (status)
         fail_msg("%s: %s", c->name, err.message);
+}
+
+void vector_encoder_open(vector_encoder *e, const vector_case *c, psgvit_device *device)
+{
+    vector_encoder_open_as(e, c, device, PSGVIT_F32);
 }
 
 void vector_encoder_close(vector_encoder *e)
@@ -191,6 +202,24 @@ void vector_compare(const float *found, const float *truth, size_t count, double
         *max = d > *max ? d : *max;
     }
     *mean = sum / (double)count;
+}
+
+double vector_least_cosine(const float *found, const vector_output *o)
+{
+    double least = 1;
+    for (size_t first = 0; first < o->count; first += o->width) {
+        double product = 0, a = 0, b = 0;
+        for (size_t i = first; i < first + o->width; i++) {
+            product += (double)found[i] * (double)o->truth[i];
+            a += (double)found[i] * (double)found[i];
+            b += (double)o->truth[i] * (double)o->truth[i];
+        }
+        double cosine = product / sqrt(a * b);
+        if (!(cosine >= -1)) /* NaN */
+            return -1;
+        least = cosine < least ? cosine : least;
+    }
+    return least;
 }
 
 bool vector_promise(const vector_output *o, double max, double mean)

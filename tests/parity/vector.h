@@ -21,7 +21,7 @@ enum { VECTOR_OUTPUTS = 3 };
 typedef struct vector_output {
     const char *name; /* "cls" ... */
     float *truth;
-    size_t count;
+    size_t count, width; /* of all vectors, and of one */
     double torch_max, torch_mean;
 } vector_output;
 
@@ -52,6 +52,8 @@ typedef struct vector_encoder {
 } vector_encoder;
 
 void vector_encoder_open(vector_encoder *e, const vector_case *c, psgvit_device *device);
+void vector_encoder_open_as(vector_encoder *e, const vector_case *c, psgvit_device *device,
+                            psgvit_precision precision);
 void vector_encoder_close(vector_encoder *e);
 
 /* Encodes epochs [first, first + count) into `outputs` (NULL: not wanted), room for all epochs. */
@@ -62,6 +64,9 @@ psgvit_status vector_encode(const vector_encoder *e, const vector_case *c, size_
 /* Largest and mean absolute difference; a NaN anywhere makes both infinite. */
 void vector_compare(const float *found, const float *truth, size_t count, double *max,
                     double *mean);
+
+/* The smallest cosine of a vector with its truth; -1 if a NaN is among them. */
+double vector_least_cosine(const float *found, const vector_output *output);
 
 /* The promise of f32: mean error at most max(2e-7, 1.75 times PyTorch's own), largest at most
  * max(1e-6, 4 times its own). */
