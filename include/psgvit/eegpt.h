@@ -86,6 +86,10 @@ PSGVIT_API psgvit_status eegpt_encoder_open_memory(eegpt_encoder **encoder, psgv
                                                    psgvit_error *err);
 /* Belongs to the encoder. */
 PSGVIT_API const eegpt_info *eegpt_encoder_info(const eegpt_encoder *encoder);
+/* Name of input channel i: of the config (chs_info, ch_names) as it stands there; without names and
+ * without a chan_proj the 10-20 position of the embedding that the channel gets (chans_id), such as
+ * "FPZ". "" if neither tells it, or i is not below info's channels. Belongs to the encoder. */
+PSGVIT_API const char *eegpt_channel_name(const eegpt_encoder *encoder, size_t i);
 /* Patches P of a window of `samples` samples, the last one padded with zeros; 0 if it is shorter
  * than one patch. */
 PSGVIT_API size_t eegpt_patch_count(const eegpt_encoder *encoder, size_t samples);

@@ -91,6 +91,12 @@ const eegpt_info *eegpt_encoder_info(const eegpt_encoder *encoder)
     return encoder ? &encoder->info : NULL;
 }
 
+const char *eegpt_channel_name(const eegpt_encoder *encoder, size_t i)
+{
+    bool known = encoder && i < encoder->model.config.channels;
+    return known ? encoder->model.config.names[i] : "";
+}
+
 size_t eegpt_patch_count(const eegpt_encoder *encoder, size_t samples)
 {
     return encoder ? pv_eegpt_patches(&encoder->model.config, samples) : 0;

@@ -53,6 +53,8 @@ typedef struct pv_eegpt_config {
     bool qkv_bias;
     size_t channel_rows;  /* rows of chan_embed */
     int64_t *ids;         /* [tokens] rows of chan_embed; owned, pv_eegpt_config_free */
+    char **names;         /* [channels] of the input: the config's, else by ids without a chan_proj;
+                             "": unknown; owned, with the text behind the pointers */
     size_t outputs;       /* of the probe; 0: there is none */
     size_t probe_patches; /* P of the probe */
 } pv_eegpt_config;

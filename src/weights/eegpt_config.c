@@ -93,7 +93,9 @@ size_t pv_eegpt_patches(const pv_eegpt_config *c, size_t samples)
 void pv_eegpt_config_free(pv_eegpt_config *config)
 {
     free(config->ids);
+    free(config->names);
     config->ids = NULL;
+    config->names = NULL;
 }
 
 /* ---- from shapes ----------------------------------------------------------------------------- */
@@ -312,7 +314,8 @@ static psgvit_status read_channels(reader *r)
         source = full(r, text, PROJ_CONV);
     PV_TRY(confirm_channels(r, source));
     r->c->channel_rows = r->c->tokens > PV_CHANNEL_NAMES ? r->c->tokens : PV_CHANNEL_NAMES;
-    return pv_eegpt_ids(r->c, r->f, r->json->file, r->w, r->ids, r->log, r->err);
+    PV_TRY(pv_eegpt_ids(r->c, r->f, r->json->file, r->w, r->ids, r->log, r->err));
+    return pv_eegpt_channel_names(r->c, r->f, r->err);
 }
 
 /* ---- against the config ---------------------------------------------------------------------- */

@@ -261,3 +261,37 @@ psgvit_status pv_eegpt_ids(pv_eegpt_config *config, const pv_eegpt_fields *field
         return pv_fail_memory(err, "the ids of channels", bytes);
     return tensor ? from_tensor(&s, weights, tensor) : from_config(&s);
 }
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* Name of input channel i; `item` is its name in the config, NULL if there are none. */
+static const char *name_of(const pv_eegpt_config *c, const cJSON *item, size_t i)
+{
+    const char *name = NULL;
+    if (item)
+        name = pv_eegpt_name(item);
+    else if (c->chan_proj == PV_CHAN_PROJ_NONE)
+        name = pv_channel_name((size_t)c->ids[i]);
+    return name ? name : "";
+}
+
+psgvit_status pv_eegpt_channel_names(pv_eegpt_config *c, const pv_eegpt_fields *fields,
+                                     psgvit_error *err)
+{
+    const cJSON *item = fields->names;
+    size_t bytes;
+    bool fits = pv_mul(c->channels, sizeof *c->names, &bytes);
+    for (size_t i = 0; i < c->channels; i++, item = item ? item->next : NULL)
+        fits = fits && pv_add(bytes, strlen(name_of(c, item, i)) + 1, &bytes);
+    c->names = fits ? malloc(bytes) : NULL;
+    if (!c->names)
+        return pv_fail_memory(err, "the names of channels", fits ? bytes : SIZE_MAX);
+    char *text = (char *)(c->names + c->channels);
+    item = fields->names;
+    for (size_t i = 0; i < c->channels; i++, item = item ? item->next : NULL) {
+        const char *name = name_of(c, item, i);
+        c->names[i] = strcpy(text, name);
+        text += strlen(name) + 1;
+    }
+    return PSGVIT_OK;
+}

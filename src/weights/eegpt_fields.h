@@ -52,4 +52,8 @@ psgvit_status pv_eegpt_ids(pv_eegpt_config *config, const pv_eegpt_fields *field
                            const psgvit_weights *weights, const psgvit_tensor *tensor,
                            const pv_log *log, psgvit_error *err);
 
+/* Sets config->names from the fields' names, else from config->ids. */
+psgvit_status pv_eegpt_channel_names(pv_eegpt_config *config, const pv_eegpt_fields *fields,
+                                     psgvit_error *err);
+
 #endif

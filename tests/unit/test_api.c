@@ -500,6 +500,35 @@ static void test_info(void **state)
     assert_int_equal(eegpt_patch_count(f->eegpt_e.eegpt, 333), 20);
 }
 
+/* The config's own, else those of the ids, but behind a chan_proj nobody knows. */
+static void test_channel_names(void **state)
+{
+    const fixture *f = *state;
+    static const struct {
+        const char *name;
+        size_t count;
+        const char *channels[5];
+    } cases[] = {
+        {"eegpt_names", 5, {"Cz", "O2", "FP1", "T7", "PO4"}},
+        {"eegpt_encoder", 4, {"FP1", "FPZ", "FP2", "AF7", ""}},
+        {"eegpt_conv_proj", 30, {"", "", "", "", ""}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vector_case c;
+        vector_encoder e;
+        vector_open(&c, TESTS_DIR "/vectors", cases[i].name, 0);
+        vector_encoder_open(&e, &c, f->device);
+        assert_int_equal(eegpt_encoder_info(e.eegpt)->channels, cases[i].count);
+        for (size_t j = 0; j < 5; j++)
+            assert_string_equal(eegpt_channel_name(e.eegpt, j), cases[i].channels[j]);
+        assert_string_equal(eegpt_channel_name(e.eegpt, cases[i].count), "");
+        assert_string_equal(eegpt_channel_name(e.eegpt, SIZE_MAX), "");
+        vector_encoder_close(&e);
+        vector_close(&c);
+    }
+    assert_string_equal(eegpt_channel_name(NULL, 0), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_eegpt_lengths),
         cmocka_unit_test(test_logits_without_probe),
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_channel_names),
     };
     return cmocka_run_group_tests_name("api", tests, setup, teardown);
 }

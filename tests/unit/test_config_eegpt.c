@@ -376,12 +376,18 @@ static void test_ids_of_tensor(void **state)
     pv_eegpt_config c = expect_ok(&m, "{\"ch_names\":[\"o2\",\"Fp1.\",\"CZ\"]}");
     assert_string_equal(said.text, ""); /* in a [C'] tensor or a [1, C'] one */
     assert_int_equal(c.ids[2], 29);
+    assert_string_equal(c.names[1], "Fp1."); /* as it stands */
     pv_eegpt_config_free(&c);
     c = expect_ok(
         &m, "{\"chs_info\":[{\"ch_name\":\"O2\"},{\"ch_name\":\"FZ\"},{\"ch_name\":\"CZ\"}]}");
     assert_int_equal(said.warnings, 1); /* the tensor is the truth */
     model_expect_text(said.text, "channel 1 is row 0 by the tensor, which is taken, and 11 by");
     assert_int_equal(c.ids[1], 0);
+    assert_string_equal(c.names[1], "FZ");
+    pv_eegpt_config_free(&c);
+    c = expect_ok(&m, "{}");
+    assert_string_equal(c.names[0], "O2");
+    assert_string_equal(c.names[2], "CZ");
     pv_eegpt_config_free(&c);
     expect_sizes(&m, "{\"chans_id\":[61,0,28]}");
     model_expect_text(said.text, "channel 2 is row 29 by the tensor, which is taken, and 28 by");
