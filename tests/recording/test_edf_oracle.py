@@ -61,6 +61,10 @@ def random_range(rng, bdf):
     ends = [float(number(v, 8)) for v in rng.uniform(-1, 1, 2) * scale]
     if rng.random() < 0.5:
         ends = [-ends[1], ends[1]]
+    if rng.random() < 0.25:  # a zero that is nearly one: rounding shows there
+        step = [0.1, 0.05, 0.3, 0.7][rng.integers(4)]
+        low, ends = int(rng.integers(-4096, 2)), [round(-2048 * step, 2), round(2047 * step, 2)]
+        high = low + 4095
     if ends[0] == ends[1]:
         ends = [-1, 1]
     return {"physical_min": ends[0], "physical_max": ends[1], "digital_min": low,
@@ -70,16 +74,17 @@ def random_range(rng, bdf):
 def random_signal(rng, bdf, per_record, records, record_seconds):
     limits = random_range(rng, bdf)
     reach = 1.0 if rng.random() < 0.8 else 2.0  # beyond the digital range
-    middle = (limits["digital_min"] + limits["digital_max"]) / 2
-    half = (limits["digital_max"] - limits["digital_min"]) / 2 * reach
+    low, high = limits["digital_min"], limits["digital_max"]
+    middle, half = (low + high) / 2, (high - low) / 2 * reach
     most = 8388607 if bdf else 32767
     digital = rng.uniform(middle - half, middle + half, per_record * records)
     digital = np.clip(np.rint(digital), -most - 1, most).astype(np.int64)
     if digital.size:
-        digital[rng.integers(digital.size)] = limits["digital_min"]
-        digital[rng.integers(digital.size)] = limits["digital_max"]
-        near = np.clip(0, limits["digital_min"], limits["digital_max"])
-        digital[rng.integers(digital.size)] = near
+        digital[rng.integers(digital.size)] = low
+        digital[rng.integers(digital.size)] = high
+        gain = (limits["physical_max"] - limits["physical_min"]) / (high - low)
+        zero = np.rint(high - limits["physical_max"] / gain)
+        digital[rng.integers(digital.size)] = np.clip(zero, low, high)
     return {"label": LABELS[rng.integers(len(LABELS))], "unit": UNITS[rng.integers(len(UNITS))],
             "transducer": "AgAgCl"[:rng.integers(7)], "prefilter": "HP:0.1Hz LP:75Hz",
             "rate": per_record / record_seconds, "digital": digital, **limits}
@@ -93,11 +98,11 @@ def random_file(rng):
     records = int(rng.integers(1, 12))
     signals = [random_signal(rng, bdf, int(rng.integers(1, 400)), records, record_seconds)
                for _ in range(rng.integers(1, 9))]
-    start = START + np.timedelta64(int(rng.integers(-500_000_000, 2_000_000_000)), "s").item()
+    start = START + np.timedelta64(int(rng.integers(-500_000_000, 2_600_000_000)), "s").item()
     made = {"signals": signals, "record_seconds": record_seconds, "bdf": bdf, "plus": plus,
             "start": start}
     if plus == "D":
-        gaps = np.where(rng.random(records) < 0.3, np.rint(rng.uniform(1, 500, records)), 0)
+        gaps = np.round(10 ** rng.uniform(-2, 3, records), 3) * (rng.random(records) < 0.3)
         made["onsets"] = np.arange(records) * record_seconds + np.cumsum(gaps)
     if plus:
         length = records * record_seconds
