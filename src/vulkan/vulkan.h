@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 enum {
-    PV_VK_BINDINGS = 5,       /* storage buffers of a shader, at most */
+    PV_VK_BINDINGS = 4,       /* storage buffers of a shader, at most: what every device has */
     PV_VK_PUSH_BYTES = 128,   /* push constants, what every device has */
     PV_VK_CONSTANTS = 12,     /* specialisation constants, at most; ids 0, 1, 2 ... */
 };
