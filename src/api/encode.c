@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "weights/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,16 @@ static psgvit_status open_weights(psgvit_weights **weights, const pv_model_sourc
     return psgvit_weights_open_memory(weights, source->data, source->size, &params, err);
 }
 
+/* From here on both files speak, but the loader knows the model's name alone. */
+static psgvit_status name_config(psgvit_status status, const char *path, psgvit_error *err)
+{
+    if (status != PSGVIT_E_MODEL || !path || !err)
+        return status;
+    size_t used = strlen(err->message);
+    snprintf(err->message + used, sizeof err->message - used, " (config: %s)", path);
+    return status;
+}
+
 psgvit_status pv_encoder_open(void *model, pv_pool *pool, const pv_model_steps *kind,
                               psgvit_device *device, const pv_model_source *source,
                               const psgvit_encoder_params *params, psgvit_error *err)
@@ -245,8 +256,9 @@ psgvit_status pv_encoder_open(void *model, pv_pool *pool, const pv_model_steps *
     if (!status && own.config_path)
         status = pv_config_load(&text, own.config_path, err);
     if (!status)
-        status =
-            kind->load(model, device, weights, text ? text : own.config_json, own.precision, err);
+        status = name_config(
+            kind->load(model, device, weights, text ? text : own.config_json, own.precision, err),
+            own.config_path, err);
     free(text);
     psgvit_weights_close(&weights);
     PV_TRY(status);
