@@ -12,12 +12,12 @@
 
 enum { MOST = 1 << 20 };
 
-int text_file_read(char **text, const char *path)
+int text_file_read_as(char **text, const char *path, const char *kind, int fault)
 {
     *text = NULL;
     FILE *file = fopen(path, "rbe");
     if (!file)
-        return cli_error(CLI_MODEL, "%s: can't be opened: %s", path, strerror(errno));
+        return cli_error(fault, "%s: can't be opened: %s", path, strerror(errno));
     char *bytes = malloc(MOST + 1);
     size_t size = bytes ? fread(bytes, 1, MOST + 1, file) : 0;
     int error = ferror(file) ? errno : 0;
@@ -26,12 +26,12 @@ int text_file_read(char **text, const char *path)
     if (!bytes)
         code = cli_error(CLI_MEMORY, "%s: no memory to read it", path);
     else if (error)
-        code = cli_error(CLI_MODEL, "%s: can't be read: %s", path, strerror(error));
+        code = cli_error(fault, "%s: can't be read: %s", path, strerror(error));
     else if (size > MOST)
-        code = cli_error(CLI_MODEL, "%s: expected a config of at most %d bytes, found more", path,
-                         MOST);
+        code =
+            cli_error(fault, "%s: expected %s of at most %d bytes, found more", path, kind, MOST);
     else if (memchr(bytes, '\0', size))
-        code = cli_error(CLI_MODEL, "%s: expected JSON text, found a NUL byte", path);
+        code = cli_error(fault, "%s: expected %s, found a NUL byte", path, kind);
     if (code) {
         free(bytes);
         return code;
@@ -39,4 +39,9 @@ int text_file_read(char **text, const char *path)
     bytes[size] = '\0';
     *text = bytes;
     return CLI_DONE;
+}
+
+int text_file_read(char **text, const char *path)
+{
+    return text_file_read_as(text, path, "a config", CLI_MODEL);
 }
