@@ -185,6 +185,47 @@ PSGVIT_API psgvit_status psgvit_recording_read(psgvit_recording *recording, floa
 PSGVIT_API double psgvit_recording_epoch_start(const psgvit_recording *recording, size_t index);
 /* Seconds from the file's start to the start of the i-th epoch that was left out; i < skipped. */
 PSGVIT_API double psgvit_recording_skipped_start(const psgvit_recording *recording, size_t i);
+
+/* ---- what an EDF itself says ----------------------------------------------------------------- */
+
+/* A signal, as the header has it. Texts are without the blanks at their ends and have no control
+ * characters, but nobody promises that they are UTF-8. */
+typedef struct psgvit_edf_signal {
+    const char *label, *transducer, *unit, *prefilter;
+    double physical_min, physical_max;
+    int digital_min, digital_max;
+    size_t per_record;  /* samples in a data record */
+    double rate;        /* Hz */
+    int annotations;    /* not 0: this is "EDF Annotations", no signal */
+    const char *defect; /* why it can't be used, such as a zero physical range; "" if it can */
+} psgvit_edf_signal;
+
+/* Data records without a gap between them. */
+typedef struct psgvit_edf_segment {
+    double onset, seconds; /* from the file's start; length */
+} psgvit_edf_segment;
+
+typedef struct psgvit_edf_info {
+    int bdf;           /* not 0: 24 bits a sample, else 16 */
+    int plus;          /* not 0: EDF+ or BDF+ */
+    int discontinuous; /* not 0: EDF+D or BDF+D */
+    const char *patient, *recording;
+    const char *start; /* clock time, "2001-02-03T22:30:00"; "" if unknown */
+    size_t records;    /* whole data records that the file has */
+    double record_seconds;
+    size_t signals;
+    const psgvit_edf_signal *signal; /* [signals] */
+    size_t segments;
+    const psgvit_edf_segment *segment; /* [segments], in time; one unless discontinuous */
+} psgvit_edf_info;
+
+/* Belongs to the recording; NULL if that is no EDF. A recording that is opened without channels is
+ * looked at only: nothing is searched for in it or prepared. */
+PSGVIT_API const psgvit_edf_info *psgvit_recording_get_edf(const psgvit_recording *recording);
+/* Reads through an EDF for its annotations, those with a text; other formats have none. */
+PSGVIT_API psgvit_status psgvit_recording_count_annotations(const psgvit_recording *recording,
+                                                            size_t *count, psgvit_error *err);
+
 /* Frees the handle and sets it to NULL. NULL is allowed. */
 PSGVIT_API void psgvit_recording_close(psgvit_recording **recording);
 

@@ -88,7 +88,8 @@ static psgvit_status describe(pv_edf *edf, const pv_log *log, psgvit_error *err)
     PV_TRY(pv_edf_parse_file(edf, header, &stated, log, err));
     PV_TRY(read_signals(edf, log, err));
     PV_TRY(count_records(edf, stated, log, err));
-    return find_segments(edf, log, err);
+    PV_TRY(find_segments(edf, log, err));
+    return pv_edf_fill_info(edf, err);
 }
 
 psgvit_status pv_edf_open(pv_edf **edf, const pv_source *source, const pv_log *log,
@@ -111,6 +112,8 @@ void pv_edf_close(pv_edf *edf)
 {
     if (!edf)
         return;
+    free((void *)edf->info.signal);
+    free((void *)edf->info.segment);
     free(edf->segment);
     free(edf->signal);
     free(edf);

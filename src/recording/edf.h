@@ -53,6 +53,7 @@ typedef struct pv_edf {
     uint64_t data;           /* offset of the first record */
     pv_edf_segment *segment; /* [segments], in time; one unless discontinuous */
     size_t segments;         /* 0 if the file has no whole record */
+    psgvit_edf_info info;    /* the same for the public; its arrays are owned, too */
 } pv_edf;
 
 /* Reads and checks the header, and of an EDF+D the onset of every record. What is odd but harmless

@@ -23,6 +23,8 @@ psgvit_status pv_edf_parse_signals(pv_edf *edf, const unsigned char *bytes, cons
 bool pv_edf_onset(const unsigned char *list, size_t size, double *onset);
 /* How many texts, but for empty ones, are in the annotation lists in `size` bytes. */
 size_t pv_edf_count_texts(const unsigned char *lists, size_t size);
+/* edf->info from all the rest. */
+psgvit_status pv_edf_fill_info(pv_edf *edf, psgvit_error *err);
 /* edf->segment from the onsets of all records. */
 psgvit_status pv_edf_find_segments(pv_edf *edf, const pv_log *log, psgvit_error *err);
 

@@ -23,6 +23,11 @@ struct psgvit_recording {
     psgvit_recording_info info;
     uint64_t data; /* offset of the first sample, bytes */
     size_t next;   /* epoch that is read next */
+
+    /* Of an EDF that is prepared, else NULL: it then yields the epochs. */
+    struct pv_edf *edf;
+    struct pv_montage *montage;
+    struct pv_prepare *prepare;
 };
 
 /* Exactly `bytes` bytes at `offset`; PSGVIT_E_INPUT if the file has become shorter. */
