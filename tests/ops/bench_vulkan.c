@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Times ops on a Vulkan device by the device's own clock, in the shapes of OSF-base and EEGPT:
+ * linear layers in every class of tiles (the one that would be chosen has a star), attention and
+ * LayerNorm. Not a test.
+ *
+ *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows N]
+ *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
+ *
+ * --only: cases whose name has TEXT in it; --rows: at most as many rows; --tile: more classes to
+ * try, beside those of the library.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "vulkan/linear.h"
+#include "vulkan/vulkan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { COPIES = 12, RUNS = 5, MOST_TILES = 64 };
+
+typedef struct bench {
+    vk_device *device;
+    psgvit_precision precision;
+    const char *only;
+    size_t most_rows;
+    vk_tile tiles[MOST_TILES];
+    size_t tile_count;
+} bench;
+
+static psgvit_error err;
+
+static void must(psgvit_status status)
+{
+    if (status) {
+        fprintf(stderr, "bench_vulkan: %s\n", err.message);
+        exit(1);
+    }
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* Never zeros: they cost a GPU less power, and so less time. */
+static float number(size_t i)
+{
+    return (float)((uint32_t)i * 2654435761u >> 8) * 0x1p-23f - 1.0f;
+}
+
+static void read_rows(const void *source, size_t first, size_t count, float *values)
+{
+    size_t cols = *(const size_t *)source;
+    for (size_t i = 0; i < count * cols; i++)
+        values[i] = number(first * cols + i) * 0.05f;
+}
+
+static pv_tensor random_tensor(const bench *b, size_t rows, size_t cols)
+{
+    size_t floats = rows * cols;
+    pv_buffer *host, *buffer;
+    must(pv_buffer_create(&b->device->base, floats, PV_HOST, &host, &err));
+    must(pv_buffer_create(&b->device->base, floats, PV_DEVICE, &buffer, &err));
+    for (size_t i = 0; i < floats; i++)
+        host->host[i] = number(i);
+    pv_plan *plan;
+    must(pv_plan_begin(&b->device->base, &plan, &err));
+    pv_select_rows(plan, pv_view(host, 0, rows, cols), (pv_row_range){1, 0, 1},
+                   pv_view(buffer, 0, rows, cols));
+    must(pv_plan_finish(plan, &err));
+    must(pv_plan_submit(plan, &err));
+    pv_plan_destroy(plan);
+    pv_buffer_destroy(&b->device->base, host);
+    return pv_view(buffer, 0, rows, cols);
+}
+
+/* The best of some runs, ms; destroys the plan. */
+static double time_plan(pv_plan *plan)
+{
+    double best = 1e30;
+    must(pv_plan_finish(plan, &err));
+    for (int i = 0; i < RUNS; i++) {
+        double start = now();
+        must(pv_plan_submit(plan, &err));
+        double ms = plan->device_ms > 0.0 ? plan->device_ms : now() - start;
+        best = ms < best ? ms : best;
+    }
+    pv_plan_destroy(plan);
+    return best;
+}
+
+/* ---- linear layers ---- */
+
+typedef struct linear_shape {
+    const char *name;
+    size_t m, n, k;
+    pv_epilogue epilogue;
+} linear_shape;
+
+static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_tensor x,
+                       const pv_linear_weight weights[COPIES], pv_tensor y)
+{
+    pv_plan *plan;
+    bool chosen = tile == pv_vk_tile_for(b->device, s->m, s->n);
+    b->device->tile = tile;
+    must(pv_plan_begin(&b->device->base, &plan, &err));
+    for (int i = 0; i < COPIES; i++)
+        pv_linear(plan, x, &weights[i], s->epilogue, y);
+    double ms = time_plan(plan) / COPIES;
+    b->device->tile = NULL;
+    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s  %8.1f us %6.2f TFLOP/s\n",
+           s->name, s->m, s->n, s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn,
+           tile->split, tile->chunk, chosen ? "*" : " ", ms * 1e3,
+           2e-9 * (double)s->m * (double)s->n * (double)s->k / ms);
+    fflush(stdout);
+}
+
+static void bench_linear(bench *b, const linear_shape *s)
+{
+    if (s->m > b->most_rows || (b->only && !strstr(s->name, b->only)))
+        return;
+    pv_store *store;
+    pv_linear_weight weights[COPIES] = {{0}};
+    pv_rows source = {s->n, s->k, read_rows, &s->k};
+    float *bias = calloc(s->n, sizeof *bias);
+    must(pv_store_create(&b->device->base, b->precision, &store, &err));
+    for (int i = 0; i < COPIES; i++) {
+        must(pv_store_matrix(store, &source, &weights[i].matrix, &err));
+        must(pv_store_tensor(store, bias, 1, s->n, &weights[i].bias, &err));
+    }
+    pv_tensor x = random_tensor(b, s->m, s->k), y = random_tensor(b, s->m, s->n);
+    for (size_t i = 0; i < pv_vk_tile_count; i++)
+        if (pv_vk_tile_runs(b->device, &pv_vk_tiles[i]))
+            bench_tile(b, s, &pv_vk_tiles[i], x, weights, y);
+    for (size_t i = 0; i < b->tile_count; i++)
+        bench_tile(b, s, &b->tiles[i], x, weights, y);
+    pv_buffer_destroy(&b->device->base, x.buffer);
+    pv_buffer_destroy(&b->device->base, y.buffer);
+    pv_store_destroy(store);
+    free(bias);
+}
+
+/* ---- the others ---- */
+
+static void bench_attention(bench *b, const char *name, pv_attention_shape s)
+{
+    size_t width = s.heads * s.dim, rows = s.sequences * s.keys;
+    if (rows > b->most_rows || (b->only && !strstr(name, b->only)))
+        return;
+    pv_tensor qkv = random_tensor(b, rows, 3 * width), y = random_tensor(b, rows, width);
+    pv_tensor q = pv_columns(qkv, 0, width);
+    q.rows = y.rows = s.sequences * s.queries;
+    pv_plan *plan;
+    must(pv_plan_begin(&b->device->base, &plan, &err));
+    for (int i = 0; i < COPIES; i++)
+        pv_attention(plan, q, pv_columns(qkv, width, width), pv_columns(qkv, 2 * width, width), &s,
+                     y);
+    double ms = time_plan(plan) / COPIES;
+    printf("%-16s %zu sequences, %zu queries, %zu keys  %8.1f us %6.2f TFLOP/s\n", name,
+           s.sequences, s.queries, s.keys, ms * 1e3,
+           4e-9 * (double)(s.sequences * s.queries * s.keys) * (double)width / ms);
+    fflush(stdout);
+    pv_buffer_destroy(&b->device->base, qkv.buffer);
+    pv_buffer_destroy(&b->device->base, y.buffer);
+}
+
+static void bench_layernorm(bench *b, const char *name, size_t rows, size_t cols)
+{
+    if (rows > b->most_rows || (b->only && !strstr(name, b->only)))
+        return;
+    pv_tensor x = random_tensor(b, rows, cols), y = random_tensor(b, rows, cols);
+    pv_tensor gamma = random_tensor(b, 1, cols);
+    pv_norm_weight norm = {gamma, gamma, 1e-5f};
+    pv_plan *plan;
+    must(pv_plan_begin(&b->device->base, &plan, &err));
+    for (int i = 0; i < COPIES; i++)
+        pv_layernorm(plan, x, &norm, y);
+    double ms = time_plan(plan) / COPIES;
+    printf("%-16s %6zu %5zu  %8.1f us %6.0f GB/s\n", name, rows, cols, ms * 1e3,
+           8e-6 * (double)(rows * cols) / ms);
+    fflush(stdout);
+    pv_buffer_destroy(&b->device->base, x.buffer);
+    pv_buffer_destroy(&b->device->base, y.buffer);
+    pv_buffer_destroy(&b->device->base, gamma.buffer);
+}
+
+static void bench_all(bench *b)
+{
+    static const size_t rows[] = {91, 364, 1456, 5824, 23296};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const size_t m = rows[i];
+        const linear_shape shapes[] = {{"osf qkv", m, 2304, 768, PV_PLAIN},
+                                       {"osf out", m, 768, 768, PV_ADD},
+                                       {"osf fc1", m, 3072, 768, PV_GELU},
+                                       {"osf fc2", m, 768, 3072, PV_ADD}};
+        for (int j = 0; j < 4; j++)
+            bench_linear(b, &shapes[j]);
+        bench_attention(b, "osf attention", (pv_attention_shape){m / 91, 91, 91, 12, 64, 0.125f});
+        bench_layernorm(b, "osf norm", m, 768);
+    }
+    static const size_t windows[] = {1, 16};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        const size_t sequences = 31 * windows[i], m = sequences * 26;
+        const linear_shape shapes[] = {{"eegpt patch", sequences * 22, 512, 64, PV_PLAIN},
+                                       {"eegpt qkv", m, 1536, 512, PV_PLAIN},
+                                       {"eegpt out", m, 512, 512, PV_ADD},
+                                       {"eegpt fc1", m, 2048, 512, PV_GELU},
+                                       {"eegpt fc2", m, 512, 2048, PV_ADD},
+                                       {"eegpt probe1", sequences, 16, 2048, PV_PLAIN},
+                                       {"eegpt probe2", windows[i], 4, 496, PV_PLAIN}};
+        for (int j = 0; j < 7; j++)
+            bench_linear(b, &shapes[j]);
+        bench_attention(b, "eegpt attention",
+                        (pv_attention_shape){sequences, 26, 26, 8, 64, 0.125f});
+        bench_attention(b, "eegpt last", (pv_attention_shape){sequences, 4, 26, 8, 64, 0.125f});
+        bench_layernorm(b, "eegpt norm", m, 512);
+    }
+}
+
+static vk_tile read_tile(const char *text)
+{
+    vk_tile t = {0};
+    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
+               &t.chunk) != 7) {
+        fprintf(stderr, "bench_vulkan: --tile %s: expected 7 numbers\n", text);
+        exit(2);
+    }
+    return t;
+}
+
+int main(int argc, char **argv)
+{
+    psgvit_device_params params = {.struct_size = sizeof params,
+                                   .backend = PSGVIT_BACKEND_VULKAN};
+    bench b = {.most_rows = SIZE_MAX};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *value = argv[i + 1];
+        if (!strcmp(argv[i], "--device"))
+            params.device = value;
+        else if (!strcmp(argv[i], "--only"))
+            b.only = value;
+        else if (!strcmp(argv[i], "--rows"))
+            b.most_rows = strtoul(value, NULL, 10);
+        else if (!strcmp(argv[i], "--precision"))
+            b.precision = !strcmp(value, "f16")    ? PSGVIT_F16
+                          : !strcmp(value, "bf16") ? PSGVIT_BF16
+                                                   : PSGVIT_F32;
+        else if (!strcmp(argv[i], "--tile") && b.tile_count < MOST_TILES)
+            b.tiles[b.tile_count++] = read_tile(value);
+    }
+    psgvit_device *device;
+    must(psgvit_device_open(&device, &params, &err));
+    printf("%s, %s\n", device->info.name, device->info.driver);
+    b.device = (vk_device *)device;
+    bench_all(&b);
+    psgvit_device_close(&device);
+    return 0;
+}
