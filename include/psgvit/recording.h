@@ -124,6 +124,7 @@ typedef struct psgvit_recording_params {
     double stride_seconds;    /* from one window to the next; 0: windows touch */
     psgvit_log_fn log;        /* what was tolerated in the file; NULL: silence */
     void *log_user;
+    int threads;              /* 0: what OpenMP would use for the caller; they change no bit */
 } psgvit_recording_params;
 
 typedef enum psgvit_channel_state {

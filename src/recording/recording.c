@@ -7,7 +7,9 @@
 #include "recording/recording.h"
 
 #include "base/checked.h"
+#include "base/leads.h"
 #include "base/status.h"
+#include "recording/prepare.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,16 +187,44 @@ static psgvit_status detect(const pv_source *source, psgvit_format *format, psgv
     return PSGVIT_OK;
 }
 
+/* Finds, measures and lays out the channels of an EDF; without a geometry, its header alone. */
+static psgvit_status describe_edf(psgvit_recording *recording,
+                                  const psgvit_recording_params *params, psgvit_error *err)
+{
+    psgvit_recording_info *info = &recording->info;
+    pv_log log = {params->log, params->log_user};
+    PV_TRY(pv_edf_open(&recording->edf, &recording->source, &log, err));
+    info->format = PSGVIT_FORMAT_EDF;
+    info->layout = PSGVIT_LAYOUT_CHANNELS;
+    info->start = recording->edf->start;
+    if (!params->channels || (!params->samples && !params->default_samples))
+        return PSGVIT_OK;
+    if (!params->names && params->channels != PV_OSF_LEADS)
+        return pv_fail(err, PSGVIT_E_ARGUMENT,
+                       "params.names is NULL, expected the names of %zu channels",
+                       params->channels);
+    const char *const *names = params->names ? params->names : pv_osf_leads;
+    for (size_t i = 0; i < params->channels; i++)
+        if (!names[i])
+            return pv_fail(err, PSGVIT_E_ARGUMENT, "params.names[%zu] is NULL", i);
+    recording->montage = calloc(1, sizeof *recording->montage);
+    if (!recording->montage)
+        return pv_fail_memory(err, "the channels of a recording", sizeof *recording->montage);
+    PV_TRY(pv_montage_make(recording->montage, recording->edf, names, params->channels, params,
+                           err));
+    return pv_prepare_open(&recording->prepare, recording->edf, recording->montage, params, info,
+                           err);
+}
+
 static psgvit_status describe(psgvit_recording *recording, const psgvit_recording_params *params,
                               psgvit_error *err)
 {
     psgvit_format format = params->format;
+    recording->info.start = "";
     if (format == PSGVIT_FORMAT_AUTO)
         PV_TRY(detect(&recording->source, &format, err));
     if (format == PSGVIT_FORMAT_EDF)
-        return pv_fail(err, PSGVIT_E_INPUT,
-                       "%s: EDF is not read yet: convert it to NPY or raw float32",
-                       recording->source.name);
+        return describe_edf(recording, params, err);
     return format == PSGVIT_FORMAT_NPY ? pv_npy_describe(recording, params, err)
                                        : pv_bin_describe(recording, params, err);
 }
@@ -263,6 +293,10 @@ psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal, 
                        "%s: its channels or samples are unknown (%zu x %zu): it can't be cut into "
                        "epochs",
                        recording->source.name, info->channels, info->samples);
+    if (recording->prepare) {
+        PV_TRY(pv_prepare_read(recording->prepare, signal, capacity, epochs, err));
+        return pv_ok(err);
+    }
     size_t left = info->epochs - recording->next;
     size_t count = capacity < left ? capacity : left;
     size_t epoch = info->channels * info->samples * sizeof(float); /* fits: the file has as many */
@@ -275,10 +309,25 @@ psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal, 
     return pv_ok(err);
 }
 
+double psgvit_recording_epoch_start(const psgvit_recording *recording, size_t index)
+{
+    return recording && recording->prepare ? pv_prepare_start(recording->prepare, index) : 0.0;
+}
+
+double psgvit_recording_skipped_start(const psgvit_recording *recording, size_t i)
+{
+    return recording && recording->prepare ? pv_prepare_skipped(recording->prepare, i) : 0.0;
+}
+
 void psgvit_recording_close(psgvit_recording **recording)
 {
     if (!recording || !*recording)
         return;
+    pv_prepare_close((*recording)->prepare);
+    if ((*recording)->montage)
+        pv_montage_free((*recording)->montage);
+    free((*recording)->montage);
+    pv_edf_close((*recording)->edf);
     close_source(&(*recording)->source);
     free(*recording);
     *recording = NULL;

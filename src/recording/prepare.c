@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* The two passes over a recording: statistics when it is opened, epochs as they are read. */
+#include "recording/prepare.h"
+
+#include "base/checked.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "recording/cut.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NOTE = 224,                  /* a montage's note and ours */
+    PIECE_BYTES = 2 << 20,       /* of records that one thread takes at once: more would not be */
+    MOST_PIECE_SECONDS = 600,    /*   faster, less would read too much twice for the filters' sake */
+    READY_BYTES = 8 << 20,       /* of epochs that one thread makes at once */
+    WORKER_BYTES = 96 << 20,     /* of all threads' pieces */
+    MOST_WORKERS = 16,
+};
+
+struct pv_prepare {
+    const pv_edf *edf;
+    pv_recipe recipe;
+    pv_pipeline pipeline;
+    pv_windows windows;
+    pv_cutter cutter;
+    psgvit_channel *channel; /* [leads] */
+    char (*why)[PV_WHY];     /* [leads] */
+    char (*note)[NOTE];      /* [leads] behind the channels' notes */
+    double piece_seconds;
+    int threads; /* that were asked for; 0: OpenMP's choice */
+    pv_worker *worker;
+    size_t workers;
+    pv_range *range;     /* [workers, leads] */
+    size_t piece_epochs; /* that one thread makes at once */
+    float *ready;        /* [workers * piece_epochs, C, T] epochs that are made and not yet read: */
+    size_t ready_first, ready_count;
+    size_t next; /* epoch that is read next */
+};
+
+/* Threads of a team now: one inside a parallel region of the caller's. */
+static size_t team_size(const pv_prepare *p)
+{
+    int threads = p->threads > 0 ? p->threads : omp_get_max_threads();
+    size_t most = p->workers ? p->workers : MOST_WORKERS;
+    return omp_in_parallel() || threads < 1 ? 1 : (size_t)threads < most ? (size_t)threads : most;
+}
+
+/* Long enough for the filters' sake, short enough for memory's; the same for any number of threads,
+ * because the last bit of an epoch depends on where its piece begins. */
+static void choose_pieces(pv_prepare *p)
+{
+    const pv_edf *edf = p->edf;
+    double record = edf->record_seconds, byte = record / (double)edf->record_bytes;
+    double seconds = fmin(PIECE_BYTES * byte, MOST_PIECE_SECONDS);
+    seconds = fmax(fmax(seconds, 8.0 * p->pipeline.reach), fmax(record, p->windows.length));
+    p->piece_seconds = seconds;
+    size_t epoch = p->pipeline.leads * p->cutter.samples * sizeof(float);
+    double epochs = floor((seconds - p->windows.length) / p->windows.stride) + 1.0;
+    epochs = fmin(epochs, floor((double)READY_BYTES / (double)epoch));
+    p->piece_epochs = epochs > 1.0 ? (size_t)epochs : 1;
+    /* Records, their samples as int32 and as float32, grids. */
+    double bytes = 4.0 * (seconds + 2.0 * p->pipeline.reach + record) / byte;
+    double pieces = ceil((double)edf->records * record / seconds) + 1.0;
+    double workers = fmin(fmin((double)team_size(p), floor(WORKER_BYTES / bytes)), pieces);
+    p->workers = workers > 1.0 ? (size_t)workers : 1;
+}
+
+static psgvit_status make_workers(pv_prepare *p, psgvit_error *err)
+{
+    size_t leads = p->pipeline.leads, bytes = p->workers * p->piece_epochs * leads;
+    if (!pv_mul(bytes, p->cutter.samples * sizeof(float), &bytes))
+        bytes = SIZE_MAX;
+    p->worker = calloc(p->workers, sizeof *p->worker);
+    p->range = calloc(p->workers * leads, sizeof *p->range);
+    p->ready = bytes < SIZE_MAX ? pv_alloc(bytes) : NULL;
+    if (!p->worker || !p->range || !p->ready)
+        return pv_fail_memory(err, "epochs of a recording", bytes);
+    for (size_t i = 0; i < p->workers; i++)
+        PV_TRY(pv_worker_make(&p->worker[i], &p->pipeline, err));
+    return PSGVIT_OK;
+}
+
+/* Appends to a channel's note. */
+static void add_note(pv_prepare *p, size_t lead, const char *text)
+{
+    char *note = p->note[lead];
+    size_t length = strlen(note);
+    snprintf(note + length, NOTE - length, "%s%s", length ? "; " : "", text);
+}
+
+static void describe_channels(pv_prepare *p, const pv_montage *montage)
+{
+    for (size_t i = 0; i < montage->count; i++) {
+        p->channel[i] = montage->lead[i].report;
+        add_note(p, i, montage->lead[i].report.note ? montage->lead[i].report.note : "");
+        p->channel[i].note = p->note[i];
+        if (montage->lead[i].plus >= 0 && !p->pipeline.lead[i].tracks) {
+            p->channel[i].state = PSGVIT_CHANNEL_MISSING;
+            add_note(p, i, p->why[i]);
+        }
+    }
+}
+
+/* Something must be left to prepare. */
+static psgvit_status check_leads(const pv_prepare *p, psgvit_error *err)
+{
+    const char *name = "?", *why = "missing";
+    for (size_t i = 0; i < p->pipeline.leads; i++) {
+        if (p->pipeline.lead[i].tracks)
+            return PSGVIT_OK;
+        if (p->why[i][0])
+            name = p->channel[i].name, why = p->why[i];
+    }
+    return pv_fail(err, PSGVIT_E_INPUT, "%s: no channel can be prepared: %s: %s",
+                   p->edf->source->name, name, why);
+}
+
+/* What the first pass has found, into the channels and the cutter. */
+static void take_night(pv_prepare *p, const pv_night *night)
+{
+    const pv_pipeline *pipe = &p->pipeline;
+    for (size_t i = 0; i < pipe->leads; i++) {
+        const pv_moments *m = &night->lead[i];
+        const pv_made_lead *lead = &pipe->lead[i];
+        for (size_t t = 0; t < lead->tracks; t++)
+            for (size_t k = 0; k < lead->track[t].terms; k++) {
+                size_t used = lead->track[t].term[k].used;
+                size_t run = pv_night_flat_run(p->edf, pipe->used_signal[used]);
+                const pv_scan *scan = &night->scan[used];
+                p->channel[i].flat = fmax(p->channel[i].flat, pv_scan_flat(scan, run));
+                p->channel[i].clipped = fmax(p->channel[i].clipped, pv_scan_clipped(scan));
+            }
+        p->cutter.factor[i] = p->recipe.scale;
+        if (p->recipe.scaling != PV_SCALING_NIGHT || !lead->tracks)
+            continue;
+        double deviation = m->count > 1.0 ? sqrt(m->squares / (m->count - 1.0)) : 0.0;
+        bool usable = deviation > 0.0 && isfinite(1.0 / deviation) && isfinite(m->mean);
+        p->cutter.mean[i] = m->mean;
+        p->cutter.factor[i] = usable ? 1.0 / deviation : 0.0;
+        if (!usable)
+            add_note(p, i, deviation > 0.0 ? "beyond all range: zeros" : "flat: zeros");
+    }
+}
+
+static psgvit_status make_tables(pv_prepare *p, size_t leads, psgvit_error *err)
+{
+    p->channel = calloc(leads, sizeof *p->channel);
+    p->why = calloc(leads, sizeof *p->why);
+    p->note = calloc(leads, sizeof *p->note);
+    p->cutter.mean = calloc(leads, sizeof *p->cutter.mean);
+    p->cutter.factor = calloc(leads, sizeof *p->cutter.factor);
+    if (!p->channel || !p->why || !p->note || !p->cutter.mean || !p->cutter.factor)
+        return pv_fail_memory(err, "the channels of a recording", leads * sizeof *p->channel);
+    return PSGVIT_OK;
+}
+
+static psgvit_status make_recipe(pv_prepare *p, const pv_montage *montage,
+                                 const psgvit_recording_params *params, psgvit_error *err)
+{
+    const char **names = calloc(montage->count, sizeof *names);
+    if (!names)
+        return pv_fail_memory(err, "names of channels", montage->count * sizeof *names);
+    for (size_t i = 0; i < montage->count; i++)
+        names[i] = montage->lead[i].report.name;
+    psgvit_status status = pv_recipe_make(&p->recipe, params, names, montage->count, err);
+    free(names);
+    PV_TRY(status);
+    double quantum = p->recipe.stride_quantum, stride = params->stride_seconds;
+    if (!(stride >= 0.0 && isfinite(stride)) ||
+        (quantum > 0.0 && fmod(stride, quantum) != 0.0))
+        return pv_fail(err, PSGVIT_E_ARGUMENT,
+                       "params.stride_seconds is %g, expected a positive number%s", stride,
+                       quantum > 0.0 ? ", a multiple of 0.125" : "");
+    return PSGVIT_OK;
+}
+
+static psgvit_status make(pv_prepare *p, pv_montage *montage,
+                          const psgvit_recording_params *params, psgvit_error *err)
+{
+    PV_TRY(make_recipe(p, montage, params, err));
+    PV_TRY(make_tables(p, montage->count, err));
+    double length = (double)p->cutter.samples / p->recipe.rate;
+    double stride = params->stride_seconds > 0.0 ? params->stride_seconds : length;
+    PV_TRY(pv_windows_make(&p->windows, p->edf, length, stride, err));
+    PV_TRY(pv_pipeline_make(&p->pipeline, &p->recipe, p->edf, montage, p->why, err));
+    describe_channels(p, montage);
+    PV_TRY(check_leads(p, err));
+    choose_pieces(p);
+    PV_TRY(make_workers(p, err));
+    pv_night night;
+    PV_TRY(pv_night_make(&night, &p->pipeline, &p->recipe, p->piece_seconds, p->worker, p->workers,
+                         err));
+    take_night(p, &night);
+    pv_night_free(&night);
+    return PSGVIT_OK;
+}
+
+static void fill_info(const pv_prepare *p, const pv_montage *montage, psgvit_recording_info *info)
+{
+    const pv_windows *w = &p->windows;
+    const pv_edf *edf = p->edf;
+    double end = 0.0;
+    for (size_t i = 0; i < edf->segments; i++)
+        end = fmax(end, edf->segment[i].onset +
+                            (double)edf->segment[i].count * edf->record_seconds);
+    double last = (double)(w->count + w->skipped - 1) * w->stride + w->length;
+    info->layout = PSGVIT_LAYOUT_CHANNELS;
+    info->channels = p->pipeline.leads;
+    info->samples = p->cutter.samples;
+    info->epochs = w->count;
+    info->length = (size_t)(end * p->recipe.rate + 1e-6);
+    info->dropped = (size_t)(fmax(0.0, end - last) * p->recipe.rate + 1e-6);
+    info->rate = p->recipe.rate;
+    info->epoch_seconds = w->length;
+    info->stride_seconds = w->stride;
+    info->start = edf->start;
+    info->cohort = montage->cohort;
+    info->prep = p->recipe.prep;
+    info->channel = p->channel;
+    info->skipped = w->skipped;
+}
+
+psgvit_status pv_prepare_open(pv_prepare **prepare, const pv_edf *edf, pv_montage *montage,
+                              const psgvit_recording_params *params, psgvit_recording_info *info,
+                              psgvit_error *err)
+{
+    pv_prepare *p = calloc(1, sizeof *p);
+    *prepare = NULL;
+    if (!p)
+        return pv_fail_memory(err, "the preparation of a recording", sizeof *p);
+    p->edf = edf;
+    p->threads = params->threads;
+    p->cutter = (pv_cutter){.pipeline = &p->pipeline,
+                            .recipe = &p->recipe,
+                            .samples = params->samples ? params->samples
+                                                       : params->default_samples};
+    psgvit_status status = make(p, montage, params, err);
+    if (status) {
+        pv_prepare_close(p);
+        return status;
+    }
+    fill_info(p, montage, info);
+    *prepare = p;
+    return PSGVIT_OK;
+}
+
+/* Epochs [first, first + count), which are of one run, to x. */
+static psgvit_status make_epochs(const pv_prepare *p, size_t which, size_t first, size_t count,
+                                 float *x, psgvit_error *err)
+{
+    size_t leads = p->pipeline.leads;
+    pv_worker *worker = &p->worker[which];
+    pv_range *range = p->range + which * leads;
+    size_t segment = pv_windows_find(&p->windows, first)->segment;
+    double onset = p->edf->segment[segment].onset;
+    double from = pv_windows_start(&p->windows, first);
+    double to = pv_windows_start(&p->windows, first + count - 1);
+    for (size_t i = 0; i < leads; i++)
+        range[i] = pv_cut_range(&p->cutter, i, onset, from, to);
+    PV_TRY(pv_pipeline_run(&p->pipeline, worker, segment, range, 0, 0, err));
+    for (size_t e = 0; e < count; e++)
+        pv_cut(&p->cutter, worker, range, onset, pv_windows_start(&p->windows, first + e),
+               x + e * leads * p->cutter.samples);
+    return PSGVIT_OK;
+}
+
+/* Makes the next epochs, a piece on each thread. */
+static psgvit_status make_ready(pv_prepare *p, psgvit_error *err)
+{
+    size_t team = team_size(p), first[MOST_WORKERS], count[MOST_WORKERS], pieces = 0;
+    psgvit_status status[MOST_WORKERS] = {PSGVIT_OK};
+    psgvit_error errors[MOST_WORKERS];
+    size_t at = p->ready_first + p->ready_count, epoch = p->pipeline.leads * p->cutter.samples;
+    p->ready_first = at;
+    p->ready_count = 0;
+    for (; pieces < team && at < p->windows.count; at += count[pieces++]) {
+        const pv_window_run *run = pv_windows_find(&p->windows, at);
+        size_t left = run->index + run->count - at;
+        first[pieces] = at;
+        count[pieces] = left < p->piece_epochs ? left : p->piece_epochs;
+    }
+#pragma omp parallel for num_threads((int)pieces) schedule(static, 1)
+    for (size_t i = 0; i < pieces; i++)
+        status[i] = make_epochs(p, i, first[i], count[i],
+                                p->ready + (first[i] - p->ready_first) * epoch, &errors[i]);
+    for (size_t i = 0; i < pieces; i++) {
+        if (status[i]) {
+            if (err)
+                *err = errors[i];
+            return status[i];
+        }
+    }
+    p->ready_count = at - p->ready_first;
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_prepare_read(pv_prepare *p, float *signal, size_t capacity, size_t *epochs,
+                              psgvit_error *err)
+{
+    size_t epoch = p->pipeline.leads * p->cutter.samples;
+    *epochs = 0;
+    while (*epochs < capacity && p->next < p->windows.count) {
+        if (p->next == p->ready_first + p->ready_count)
+            PV_TRY(make_ready(p, err));
+        size_t left = p->ready_first + p->ready_count - p->next, free_room = capacity - *epochs;
+        size_t count = left < free_room ? left : free_room;
+        memcpy(signal + *epochs * epoch, p->ready + (p->next - p->ready_first) * epoch,
+               count * epoch * sizeof *signal);
+        p->next += count;
+        *epochs += count;
+    }
+    return PSGVIT_OK;
+}
+
+double pv_prepare_start(const pv_prepare *p, size_t index)
+{
+    return pv_windows_start(&p->windows, index);
+}
+
+double pv_prepare_skipped(const pv_prepare *p, size_t i)
+{
+    return pv_windows_skipped(&p->windows, i);
+}
+
+void pv_prepare_close(pv_prepare *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; p->worker && i < p->workers; i++)
+        pv_worker_free(&p->worker[i], &p->pipeline);
+    pv_pipeline_free(&p->pipeline);
+    pv_windows_free(&p->windows);
+    pv_free(p->ready);
+    free(p->worker);
+    free(p->range);
+    free(p->channel);
+    free(p->why);
+    free(p->note);
+    free(p->cutter.mean);
+    free(p->cutter.factor);
+    free(p);
+}
