@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reports of signal files. Raw data has no header: it is shown as a night of OSF's shape if its
- * size allows that, and else as one row of numbers; the report says which.
+ * Reports of signal files; of EDF inspect_edf.c writes them. Raw data has no header: it is shown as
+ * a night of OSF's shape if its size allows that, and else as one row of numbers; the report says
+ * which.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
@@ -28,9 +29,10 @@ typedef struct channel_statistics {
 
 typedef struct recording_report {
     psgvit_recording *recording;
-    psgvit_recording_info info;   /* as it was opened */
-    bool guessed;                 /* raw data whose size merely fits OSF's shape */
-    bool shapeless;               /* raw data that does not: one row */
+    psgvit_recording_info info; /* as it was opened */
+    bool guessed;               /* raw data whose size merely fits OSF's shape */
+    bool shapeless;             /* raw data that does not: one row */
+    inspect_notes notes;
     channel_statistics *channels; /* [info.channels] */
 } recording_report;
 
@@ -66,13 +68,16 @@ static double deviation_of(const channel_statistics *s)
 static psgvit_status open_report(recording_report *report, const char *path, psgvit_error *err)
 {
     psgvit_recording_params params = {.struct_size = sizeof params};
+    params.log = inspect_take_note;
+    params.log_user = &report->notes;
     struct stat st;
     bool regular = stat(path, &st) == 0 && S_ISREG(st.st_mode);
     psgvit_status status = psgvit_recording_open(&report->recording, path, &params, err);
     if (status)
         return status;
     report->info = *psgvit_recording_get_info(report->recording);
-    if (report->info.channels && report->info.samples)
+    if (psgvit_recording_get_edf(report->recording) ||
+        (report->info.channels && report->info.samples))
         return PSGVIT_OK;
     bool raw = report->info.format == PSGVIT_FORMAT_RAW;
     report->guessed =
@@ -114,9 +119,7 @@ static psgvit_status read_all(recording_report *report, psgvit_error *err)
 
 static const char *format_name(const recording_report *report)
 {
-    return report->info.format == PSGVIT_FORMAT_NPY   ? "npy"
-           : report->info.format == PSGVIT_FORMAT_EDF ? "edf"
-                                                      : "raw";
+    return report->info.format == PSGVIT_FORMAT_NPY ? "npy" : "raw";
 }
 
 static void put_text(const inspect_arguments *args, const recording_report *report)
@@ -183,6 +186,21 @@ static void put_json(const inspect_arguments *args, const recording_report *repo
     fputs("]}\n", stdout);
 }
 
+/* What was opened: its statistics, or of an EDF what it says. */
+static psgvit_status put_report(const inspect_arguments *args, recording_report *report,
+                                psgvit_error *err)
+{
+    if (psgvit_recording_get_edf(report->recording))
+        return inspect_edf(args, report->recording, &report->notes, err);
+    report->channels = calloc(report->info.channels + 1, sizeof *report->channels);
+    if (!report->channels)
+        return PSGVIT_E_MEMORY;
+    psgvit_status status = read_all(report, err);
+    if (!status)
+        (args->json ? put_json : put_text)(args, report);
+    return status;
+}
+
 int inspect_recording(const inspect_arguments *args)
 {
     psgvit_error err;
@@ -193,22 +211,14 @@ int inspect_recording(const inspect_arguments *args)
         return inspect_failure(args, "recording", CLI_INPUT, err.message);
     }
     psgvit_status status = open_report(&report, args->path, &err);
-    if (!status) {
-        report.channels = calloc(report.info.channels + 1, sizeof *report.channels);
-        if (report.channels)
-            status = read_all(&report, &err);
-        else
-            status = PSGVIT_E_MEMORY;
-    }
+    if (!status)
+        status = put_report(args, &report, &err);
     int code = CLI_DONE;
     if (status == PSGVIT_E_MEMORY)
         code = inspect_failure(args, "recording", CLI_MEMORY, "no memory for the recording");
     else if (status)
         code = inspect_failure(args, "recording", CLI_INPUT, err.message);
-    else if (args->json)
-        put_json(args, &report);
-    else
-        put_text(args, &report);
+    inspect_notes_free(&report.notes);
     psgvit_recording_close(&report.recording);
     free(report.channels);
     return code;

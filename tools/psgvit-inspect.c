@@ -103,14 +103,15 @@ static bool ends_in(const char *name, const char *suffix)
     return true;
 }
 
-/* Only a regular file is looked into: what is read from a pipe is gone. */
+/* Only a regular file is looked into: what is read from a pipe is gone, and who writes to one that
+ * is opened and closed at once gets SIGPIPE. */
 static bool is_recording(const char *path)
 {
     char head[8] = {0};
     struct stat st;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    bool read_head = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                     pread(fd, head, sizeof head, 0) > 0;
+    bool regular = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    int fd = regular ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) : -1;
+    bool read_head = fd >= 0 && pread(fd, head, sizeof head, 0) > 0;
     if (fd >= 0)
         close(fd);
     if (read_head && (!memcmp(head, "\x93NUMPY", 6) || !memcmp(head, "0       ", 8) ||

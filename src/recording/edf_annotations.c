@@ -125,11 +125,11 @@ static void log_gaps(const pv_edf *edf, const pv_log *log)
         overlaps += edf->segment[i].onset < last->onset + (double)last->count * edf->record_seconds;
     }
     if (edf->segments > 1)
-        pv_log_line(log, PSGVIT_LOG_INFO, "%s: %zu gaps between its data records",
+        pv_log_line(log, PSGVIT_LOG_INFO, "%s: gaps between its data records: %zu",
                     edf->source->name, edf->segments - 1 - overlaps);
     if (overlaps)
         pv_log_line(log, PSGVIT_LOG_WARNING,
-                    "%s: %zu data records begin before the end of the one before",
+                    "%s: data records that begin before the end of the one before: %zu",
                     edf->source->name, overlaps);
 }
 

@@ -13,6 +13,9 @@ import unittest
 
 import numpy as np
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "recording"))
+from make_edf import write_edf
+
 TOOLS = sys.argv.pop(1) if len(sys.argv) > 1 else "build/bin"
 
 
@@ -204,6 +207,74 @@ class Inspect(unittest.TestCase):
         self.refused(3, "a.npy", self.npy("a.npy", np.asfortranarray(np.zeros((2, 3, 4), "<f4"))))
         whole = read(self.npy("b.npy", np.zeros((2, 3, 4), "<f4")))
         self.refused(3, "b.npy", self.file("b.npy", whole[:-4]))
+
+    def edf(self, name, signals, **how):
+        path = os.path.join(self.folder.name, name)
+        write_edf(path, signals, **how)
+        return path
+
+    def test_edf(self):
+        x = np.sin(np.arange(1000))
+        night = [{"label": "C3-A2", "unit": "uV", "rate": 100, "data": x, "transducer": "AgAgCl",
+                  "physical_min": -200, "physical_max": 200, "prefilter": "HP:0.3Hz"},
+                 {"label": "EKG", "unit": b"\xb5V", "rate": 25, "data": x[:250],
+                  "header": {"physical_min": "5", "physical_max": "5"}}]
+        path = self.edf("night.edf", night, plus="C", annotations=[(1, 30, "N2"), (2, None, "a")])
+        report = self.report(path)
+        self.assertEqual((report["kind"], report["format"], report["variant"]),
+                         ("recording", "edf", "EDF+C"))
+        self.assertEqual(report["start"], "2001-02-03T22:30:00")
+        self.assertEqual((report["records"], report["record_seconds"]), (10, 1))
+        self.assertEqual(report["patient"], "X X X X")
+        self.assertEqual(report["recording"], "Startdate 03-FEB-2001 X X X")
+        self.assertEqual(report["segments"], [{"onset": 0, "seconds": 10}])
+        self.assertEqual(report["annotations"], 2)
+        self.assertEqual(report["signals"][0],
+                         {"label": "C3-A2", "unit": "uV", "transducer": "AgAgCl",
+                          "prefilter": "HP:0.3Hz", "rate": 100, "per_record": 100,
+                          "physical_min": -200, "physical_max": 200, "digital_min": -32768,
+                          "digital_max": 32767, "annotations": False, "defect": ""})
+        self.assertEqual(report["signals"][1]["unit"], "\ufffdV")
+        self.assertIn("range is zero", report["signals"][1]["defect"])
+        self.assertTrue(report["signals"][2]["annotations"])
+        self.assertEqual(len(report["notes"]), 1)
+        self.assertIn("signal 1 ('EKG') can't be used", report["notes"][0])
+        text = self.run_tool(path).stdout.decode()
+        for words in ("EDF+C, 3 signals, 10 data records of 1 s: 10 s", "100 Hz  uV", "-200 .. 200",
+                      "can't be used: its physical range is zero", "2 annotations", "note: "):
+            self.assertIn(words, text)
+        self.assertNotIn("segments", text)
+
+    def test_edf_with_gaps(self):
+        signal = [{"label": "C3", "rate": 4, "digital": np.arange(120)}]
+        path = self.edf("gaps.bdf", signal, plus="D", bdf=True, onsets=np.arange(30) * 2.5)
+        report = self.report(path)
+        self.assertEqual(report["variant"], "BDF+D")
+        self.assertEqual(report["segments"],
+                         [{"onset": 2.5 * i, "seconds": 1} for i in range(30)])
+        text = self.run_tool(path).stdout.decode()
+        self.assertIn("30 segments", text)
+        self.assertIn("... 10 more", text)
+
+    def test_edf_from_pipe(self):
+        path = self.edf("night.edf", [{"label": "C3", "rate": 4, "digital": np.arange(40)}])
+        fifo = os.path.join(self.folder.name, "fifo.edf")
+        os.mkfifo(fifo)
+        writer = subprocess.Popen(["cp", path, fifo])
+        self.assertEqual(self.report(fifo)["records"], 10)
+        self.assertEqual(writer.wait(), 0)
+
+    def test_edf_refused(self):
+        signal = [{"label": "C3", "rate": 4, "digital": np.arange(40)}]
+        path = self.edf("x.edf", signal)
+        self.refused(3, "x.edf", path, "--model")
+        for size in (0, 7, 8, 255, 256, 511):
+            self.refused(3, "x.edf", self.file("x.edf", read(path)[:size] if size else b""))
+        self.refused(3, "size of the header: expected 512",
+                     self.edf("x.edf", signal, header={"header_bytes": "511"}))
+        self.refused(3, "number of signals", self.edf("x.edf", signal, header={"signals": "x"}))
+        self.refused(3, "onset of data record 1",
+                     self.edf("x.edf", signal, plus="D", onsets=range(10, 0, -1)))
 
     def test_which_kind(self):
         model = read(self.model)

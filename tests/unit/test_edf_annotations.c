@@ -107,8 +107,9 @@ static void test_segments(void **state)
             assert_int_equal(edf->segment[i].count, expected[i].count);
             assert_true(edf->segment[i].onset == expected[i].onset);
         }
-        assert_non_null(strstr(file.log, "2 gaps between its data records"));
-        assert_non_null(strstr(file.log, "1 data records begin before the end of the one before"));
+        assert_non_null(strstr(file.log, "gaps between its data records: 2"));
+        assert_non_null(
+            strstr(file.log, "data records that begin before the end of the one before: 1"));
         pv_edf_close(edf);
         edf_file_free(&file);
     }
