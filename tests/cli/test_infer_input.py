@@ -77,12 +77,12 @@ class Inputs(Case):
             self.infer_fails(3, [name, "by its name"], "-o", "o.csv", name)
             self.cls("--input-format", "raw", name)
         self.infer_fails(3, "is no NPY file", "--input-format", "npy", "-o", "o.csv", "night.bin")
-        self.infer_fails(3, "EDF is not read yet", "--input-format", "edf", "-o", "o.csv",
+        self.infer_fails(3, ["night.bin", "EDF"], "--input-format", "edf", "-o", "o.csv",
                          "night.bin")
         for head in b"0       ", b"\xffBIOSEMI":
             with open("x.bin", "wb") as f:
                 f.write(head + b" " * 92152)
-            self.infer_fails(3, ["x.bin", "EDF is not read yet"], "-o", "o.csv", "x.bin")
+            self.infer_fails(3, ["x.bin", "duration of a data record"], "-o", "o.csv", "x.bin")
 
     def test_npy(self):
         for words, array, changes in [

@@ -380,11 +380,11 @@ static void test_detection(void **state)
     open_fails(write_file("r.edf", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "by its name");
     open_fails(write_file("r.bdf", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "by its name");
     open_fails(write_file("e.bin", "0       ", 8, values, 6), &params, PSGVIT_E_INPUT,
-               "EDF is not read yet");
+               "at least 256 bytes, found 32");
     open_fails(write_file("e.bdf", "\377BIOSEMI", 8, values, 6), &params, PSGVIT_E_INPUT,
-               "EDF is not read yet");
+               "at least 256 bytes, found 32");
     params.format = PSGVIT_FORMAT_EDF;
-    open_fails(write_file("x.bin", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "not read yet");
+    open_fails(write_file("x.bin", NULL, 0, values, 6), &params, PSGVIT_E_INPUT, "EDF header");
     params.format = PSGVIT_FORMAT_RAW; /* overrides name and content */
     psgvit_recording *r = open_ok(write_file("x.npy", "\x93NUMPY..", 8, values, 6), &params);
     assert_int_equal(psgvit_recording_get_info(r)->epochs, 4);
