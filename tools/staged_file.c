@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #include "staged_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const size_t MOST_AT_ONCE = (size_t)1 << 30; /* Linux writes at most 2 GiB a call */
@@ -21,7 +24,10 @@ static const char STANDARD_OUTPUT[] = "standard output";
  * beyond that many still work, but an interruption may leave their temporary names behind. */
 static _Atomic(const staged_file *) named[64];
 
-enum { NAMED = sizeof named / sizeof *named };
+enum {
+    NAMED = sizeof named / sizeof *named,
+    SWEEP_AGE = 60, /* seconds: from its creation to its lock, a file is nobody's */
+};
 
 void staged_file_unlink_now(void)
 {
@@ -104,7 +110,7 @@ static int create_temporary(staged_file *file)
 }
 
 /* The mode is what the umask leaves of 0666, as of any file that is simply created. */
-static int make_file(staged_file *file)
+static int open_file(staged_file *file)
 {
     char self[40];
     file->fd = openat(file->folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
@@ -115,6 +121,42 @@ static int make_file(staged_file *file)
     if (file->fd >= 0)
         close(file->fd);
     return with_name(file, create_temporary);
+}
+
+/* The lock tells staged_file_sweep that somebody is at work here; where there are none, nothing is
+ * swept. */
+static int make_file(staged_file *file)
+{
+    int error = open_file(file);
+    if (!error)
+        (void)flock(file->fd, LOCK_EX | LOCK_NB);
+    return error;
+}
+
+static bool is_left_behind(int fd, time_t now)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mtime < now - SWEEP_AGE &&
+           flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+void staged_file_sweep(const char *folder)
+{
+    DIR *all = opendir(folder);
+    time_t now = time(NULL);
+    for (struct dirent *entry; all && (entry = readdir(all));) {
+        size_t length = strlen(entry->d_name);
+        if (strncmp(entry->d_name, ".psgvit-", 8) != 0 || length < 12 ||
+            strcmp(entry->d_name + length - 4, ".tmp") != 0)
+            continue;
+        int fd = openat(dirfd(all), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && is_left_behind(fd, now))
+            unlinkat(dirfd(all), entry->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (all)
+        closedir(all);
 }
 
 /* Splits the target into folder and leaf. What stands there may only be a file, to be replaced. */

@@ -34,6 +34,11 @@ int staged_file_commit(staged_file *file, cli_failure *failure);
 /* Closes it and leaves nothing; harmless after commit or a failure. */
 void staged_file_abort(staged_file *file);
 
+/* Removes what writers that were killed (kill -9, a node that went down) left in a folder on a file
+ * system without nameless files. What belongs to a live writer, on whatever host, is locked and
+ * stays. It tidies: whatever fails is left as it is. */
+void staged_file_sweep(const char *folder);
+
 /* For a signal handler that is about to end the process: removes the temporary names, if there are
  * any. */
 void staged_file_unlink_now(void);

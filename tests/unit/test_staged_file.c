@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -216,6 +217,51 @@ static void test_fallbacks(void **state)
     memset(&calls, 0, sizeof calls);
 }
 
+/* Makes the file in the folder look as if it had been written an hour ago. */
+static void make_old(const char *path)
+{
+    struct timespec hour_ago[2] = {{.tv_sec = time(NULL) - 3600}, {.tv_sec = time(NULL) - 3600}};
+    assert_int_equal(utimensat(AT_FDCWD, path, hour_ago, 0), 0);
+}
+
+/* What a writer leaves that is killed where there are no nameless files goes when it is old, what a
+ * live one has at hand stays, and so does what is not a writer's. */
+static void test_sweep(void **state)
+{
+    (void)state;
+    cli_failure failure;
+    staged_file live;
+    calls.tmpfile = EOPNOTSUPP;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        staged_file left;
+        staged_file_open(&left, path_of("left.npy"), 0, &failure);
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(files_in_folder(), 1);
+    staged_file_sweep(folder);
+    assert_int_equal(files_in_folder(), 1); /* too young to tell */
+    char name[64] = "";
+    for (int i = 0; i < 100 && (!name[0] || access(path_of(name), F_OK)); i++)
+        snprintf(name, sizeof name, ".psgvit-%ld-%d.tmp", (long)child, i);
+    make_old(path_of(name));
+    assert_int_equal(staged_file_open(&live, path_of("live.npy"), 0, &failure), CLI_DONE);
+    make_old(path_of(live.temporary));
+    assert_int_equal(mkdir(path_of(".psgvit-folder.tmp"), 0700), 0);
+    assert_int_equal(symlink("nowhere", path_of(".psgvit-link.tmp")), 0);
+    staged_file_sweep(folder);
+    assert_int_equal(files_in_folder(), 3);
+    assert_int_equal(access(path_of(live.temporary), F_OK), 0);
+    assert_int_equal(staged_file_commit(&live, &failure), CLI_DONE);
+    rmdir(path_of(".psgvit-folder.tmp"));
+    unlink(path_of(".psgvit-link.tmp"));
+    unlink(path_of("live.npy"));
+    staged_file_sweep(path_of("no such folder"));
+    memset(&calls, 0, sizeof calls);
+}
+
 static void open_fails(const char *path, const char *words)
 {
     cli_failure failure = {0};
@@ -325,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_fallbacks),
+        cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_bad_targets),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_standard_output),
