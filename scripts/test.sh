@@ -89,12 +89,12 @@ fuzz() {
     done
 }
 
-# Lines of the library, and branches of the parser of model files: every one of them.
+# Lines of the library, and branches of the parsers of model and EDF files: every one of them.
 coverage() {
     build coverage
     find build/coverage -name '*.gcda' -delete
     ctest --preset coverage -j "$jobs"
-    local parser='src/weights/(cursor|header|safetensors|file|table|convert)\.c'
+    local parser='src/(weights/(cursor|header|safetensors|file|table|convert)|recording/edf.*)\.c'
     (cd build/coverage && gcovr --root ../.. --filter '../../src/' --fail-under-line 90 .)
     (cd build/coverage && gcovr --root ../.. --filter "../../$parser" --branches \
         --fail-under-branch 100 .)

@@ -27,11 +27,11 @@ static psgvit_status read_signals(pv_edf *edf, const pv_log *log, psgvit_error *
                        (unsigned long long)edf->source->size);
     unsigned char *header = malloc(bytes);
     edf->signal = calloc(edf->signals, sizeof *edf->signal);
-    psgvit_status status = PSGVIT_OK;
-    if (!header || !edf->signal)
-        status = pv_fail_memory(err, "the header of an EDF", bytes);
-    if (!status)
-        status = pv_source_read(edf->source, PV_EDF_HEADER, header, bytes, err);
+    if (!header || !edf->signal) {
+        free(header);
+        return pv_fail_memory(err, "the header of an EDF", bytes);
+    }
+    psgvit_status status = pv_source_read(edf->source, PV_EDF_HEADER, header, bytes, err);
     if (!status)
         status = pv_edf_parse_signals(edf, header, log, err);
     free(header);

@@ -6,7 +6,6 @@
  */
 #include "recording/edf_parse.h"
 
-#include "base/checked.h"
 #include "base/status.h"
 
 #include <math.h>
@@ -88,8 +87,8 @@ static unsigned char *make_room(const pv_edf *edf)
 static psgvit_status add_record(pv_edf *edf, size_t r, double onset, size_t *capacity,
                                 psgvit_error *err)
 {
-    pv_edf_segment *last = edf->segments ? &edf->segment[edf->segments - 1] : NULL;
-    if (last) {
+    if (edf->segments) {
+        pv_edf_segment *last = &edf->segment[edf->segments - 1];
         double expected = last->onset + (double)last->count * edf->record_seconds;
         if (fabs(onset - expected) <= tolerance) {
             last->count++;
@@ -102,15 +101,16 @@ static psgvit_status add_record(pv_edf *edf, size_t r, double onset, size_t *cap
                            edf->source->name, r, expected - edf->record_seconds, onset);
     }
     if (edf->segments == *capacity) {
-        size_t bytes;
-        pv_edf_segment *moved = NULL;
-        *capacity = *capacity ? 2 * *capacity : 16; /* less than twice PV_EDF_MAX_RECORDS */
-        if (pv_mul(*capacity, sizeof *moved, &bytes))
-            moved = realloc(edf->segment, bytes);
+        size_t larger = *capacity ? 2 * *capacity : 16; /* less than twice PV_EDF_MAX_RECORDS */
+        pv_edf_segment *moved = calloc(larger, sizeof *moved);
         if (!moved)
             return pv_fail(err, PSGVIT_E_MEMORY, "%s: out of memory for %zu segments",
-                           edf->source->name, *capacity);
+                           edf->source->name, larger);
+        if (*capacity)
+            memcpy(moved, edf->segment, *capacity * sizeof *moved);
+        free(edf->segment);
         edf->segment = moved;
+        *capacity = larger;
     }
     edf->segment[edf->segments++] = (pv_edf_segment){.first = r, .count = 1, .onset = onset};
     return PSGVIT_OK;

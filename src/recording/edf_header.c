@@ -350,9 +350,10 @@ psgvit_status pv_edf_parse_signals(pv_edf *edf, const unsigned char *bytes, cons
         if (edf->record_seconds > 0.0)
             s->rate = (double)s->per_record / edf->record_seconds;
         s->at = edf->record_bytes;
-        if (!pv_mul(s->per_record, sample, &size) ||
-            !pv_add(edf->record_bytes, size, &edf->record_bytes) ||
-            edf->record_bytes > PV_EDF_MAX_RECORD)
+        bool fits = pv_mul(s->per_record, sample, &size);
+        fits &= pv_add(edf->record_bytes, size, &edf->record_bytes);
+        fits &= edf->record_bytes <= PV_EDF_MAX_RECORD;
+        if (!fits)
             return pv_fail(err, PSGVIT_E_INPUT,
                            "%s: expected data records of at most %d bytes, found more",
                            edf->source->name, PV_EDF_MAX_RECORD);
