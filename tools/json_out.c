@@ -7,10 +7,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Bytes of the well-formed UTF-8 character at `s`, 0 if there is none. Table 3-7 of the Unicode
- * standard: no overlong form, no surrogate, nothing past U+10FFFF. */
-static size_t utf8_length(const unsigned char *s)
+/* Table 3-7 of the Unicode standard: no overlong form, no surrogate, nothing past U+10FFFF. */
+size_t json_utf8_length(const char *text)
 {
+    const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80)
         return 1;
     size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
@@ -43,7 +43,7 @@ static const char *put_escaped(FILE *out, const char *text, size_t most, bool qu
 {
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0; *s && i < most; i++) {
-        size_t length = utf8_length(s);
+        size_t length = json_utf8_length((const char *)s);
         if (length == 0)
             fputs("\\ufffd", out);
         else

@@ -12,6 +12,8 @@ void json_put_string(FILE *out, const char *text);
 /* The same for people, without quotes and with those inside as they are: at most `most` characters,
  * then "...". */
 void json_put_plain(FILE *out, const char *text, size_t most);
+/* Bytes of the well-formed UTF-8 character that `text` begins with, 0 if there is none. */
+size_t json_utf8_length(const char *text);
 /* A number that reads back the same; NaN and infinity, which JSON lacks, become null. */
 void json_put_double(FILE *out, double value);
 /* The shortest decimal without exponent that reads back the same, at most `most` digits behind the

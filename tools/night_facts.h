@@ -31,6 +31,8 @@ typedef struct night_facts {
     const double *skipped_start_s; /* [skipped] */
     size_t channels;               /* C; 0 if unknown */
     const psgvit_channel *channel; /* [C]; NULL without a clock */
+    const char *const *names;      /* [C], set by who knows the model's inputs where there is no
+                                      clock; NULL: unknown */
     const char *channels_json;     /* the same as night_put_channels puts it; NULL: no clock */
     /* source, start, epoch_seconds, stride_seconds, cohort, prep, prep_version, channels (JSON
      * text), skipped (JSON array of their seconds); none without a clock. */
