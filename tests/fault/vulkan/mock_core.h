@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What the two halves of the mock share: mock.c (controls, instances, physical devices) and
+ * mock_device.c (logical devices and all that belongs to one). */
+#ifndef TESTS_FAULT_VULKAN_MOCK_CORE_H
+#define TESTS_FAULT_VULKAN_MOCK_CORE_H
+
+#include "fault/vulkan/mock.h"
+#include "vulkan/api.h"
+
+/* The real functions. */
+extern vk_api mock_real;
+
+/* A physical device as it is presented. */
+typedef struct mock_physical {
+    VkPhysicalDevice real;
+    mock_device as; /* all zeros: as it is */
+} mock_physical;
+
+/* Is this call, of a function with these legal errors, the one that fails? */
+bool mock_fails(const char *function, const VkResult *legal, unsigned count, VkResult *result);
+#define MOCK_MAY_FAIL(function, ...)                                                               \
+    do {                                                                                           \
+        static const VkResult legal_[] = {__VA_ARGS__};                                            \
+        VkResult failure_;                                                                         \
+        if (mock_fails("vk" #function, legal_, sizeof legal_ / sizeof *legal_, &failure_))         \
+            return failure_;                                                                       \
+    } while (0)
+
+/* Notes a fault. */
+void mock_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Objects that are alive: each by its handle. */
+typedef enum mock_type {
+    MOCK_INSTANCE, MOCK_DEVICE, MOCK_FENCE, MOCK_MEMORY, MOCK_BUFFER, MOCK_SHADER_MODULE,
+    MOCK_SET_LAYOUT, MOCK_PIPELINE_LAYOUT, MOCK_PIPELINE_CACHE, MOCK_PIPELINE,
+    MOCK_DESCRIPTOR_POOL, MOCK_COMMAND_POOL, MOCK_QUERY_POOL, MOCK_TYPES,
+} mock_type;
+extern const char *const mock_type_names[MOCK_TYPES];
+/* `parent`: the device, or NULL. */
+void mock_born(mock_type type, uint64_t handle, const void *parent);
+/* False, which is a fault, if there is no such object. */
+bool mock_died(mock_type type, uint64_t handle);
+/* A parent goes: its objects that are alive are a fault, and forgotten. */
+void mock_orphans(const void *parent);
+/* Objects of a type that are alive. */
+size_t mock_alive(mock_type type);
+
+bool mock_keeps(void);
+VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateInfo *info,
+                            VkDevice *device);
+/* Ends what is kept. */
+void mock_end_kept(void);
+PFN_vkVoidFunction mock_device_function(const char *name);
+long mock_submits(void);
+
+#endif

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+/* The mock's logical devices and all that belongs to one. */
+#define _DEFAULT_SOURCE
+#include "fault/vulkan/mock_core.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEVICES = 8, MEMORIES = 1024, MODULES = 64, PIPELINES = 256, COOPERATIVE_MATRIX = 6022 };
+
+typedef struct state {
+    VkDevice device; /* NULL: a free place */
+    VkQueue queue;
+    mock_device as;
+    long submits;
+    uint64_t allocated;
+    bool lost;
+} state;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static state devices[DEVICES];
+static long all_submits;
+static struct {
+    VkDevice device;
+    VkDeviceMemory memory;
+    uint64_t bytes;
+    float *mapped;
+} memories[MEMORIES];
+static struct {
+    VkShaderModule module;
+    uint64_t hash;
+} modules[MODULES];
+static struct {
+    VkPipeline pipeline;
+    uint64_t hash;
+} kept[PIPELINES];
+static VkDevice kept_device;
+static uint32_t fast_module; /* its address stands for a module that nothing here can compile */
+
+#define FAST_MODULE ((VkShaderModule)(uintptr_t)&fast_module)
+
+static state *of(VkDevice device)
+{
+    for (size_t i = 0; i < DEVICES; i++)
+        if (devices[i].device == device)
+            return &devices[i];
+    abort();
+}
+
+/* The device that allows the least, if there is one. */
+static bool strict(void)
+{
+    for (size_t i = 0; i < DEVICES; i++)
+        if (devices[i].device && devices[i].as.limits == MOCK_LIMITS_LEAST)
+            return true;
+    return false;
+}
+
+static uint64_t hash_of(const void *bytes, size_t size, uint64_t hash)
+{
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
+    return hash;
+}
+
+long mock_submits(void)
+{
+    return all_submits;
+}
+
+/* ---- devices ---- */
+
+static bool enables(const VkDeviceCreateInfo *info, const char *extension)
+{
+    for (uint32_t i = 0; i < info->enabledExtensionCount; i++)
+        if (!strcmp(info->ppEnabledExtensionNames[i], extension))
+            return true;
+    return false;
+}
+
+/* What is said to be there must be enabled, and nothing else. */
+static void check_extensions(const mock_device *as, const VkDeviceCreateInfo *info)
+{
+    static const VkStructureType wanted[] = {
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+    };
+    size_t found = 0;
+    for (const VkBaseInStructure *s = info->pNext; s; s = s->pNext)
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+            found += s->sType == wanted[i];
+    if (as->matrices && (found != 5 || info->enabledExtensionCount != 2 ||
+                         !enables(info, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
+                         !enables(info, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME)))
+        mock_fault("a device with fast matrices was created without them");
+    if (!as->matrices && (info->pNext || info->enabledExtensionCount))
+        mock_fault("a device was created with what it lacks");
+}
+
+VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateInfo *info,
+                            VkDevice *device)
+{
+    VkDeviceCreateInfo plain = *info;
+    plain.pNext = NULL;
+    plain.enabledExtensionCount = 0;
+    if (physical->as.name)
+        check_extensions(&physical->as, info);
+    *device = mock_keeps() ? kept_device : NULL;
+    VkResult result = *device ? VK_SUCCESS
+                              : mock_real.CreateDevice(physical->real, &plain, NULL, device);
+    if (result != VK_SUCCESS)
+        return result;
+    if (mock_keeps())
+        kept_device = *device;
+    pthread_mutex_lock(&lock);
+    *of(NULL) = (state){.device = *device, .as = physical->as};
+    pthread_mutex_unlock(&lock);
+    mock_born(MOCK_DEVICE, (uint64_t)(uintptr_t)*device, NULL);
+    return VK_SUCCESS;
+}
+
+static void VKAPI_CALL destroy_device(VkDevice device, const VkAllocationCallbacks *allocation)
+{
+    if (!device || !mock_died(MOCK_DEVICE, (uint64_t)(uintptr_t)device))
+        return;
+    mock_orphans(device);
+    pthread_mutex_lock(&lock);
+    of(device)->device = NULL;
+    pthread_mutex_unlock(&lock);
+    if (device != kept_device)
+        mock_real.DestroyDevice(device, allocation);
+}
+
+void mock_end_kept(void)
+{
+    for (size_t i = 0; i < PIPELINES; i++)
+        if (kept[i].pipeline)
+            mock_real.DestroyPipeline(kept_device, kept[i].pipeline, NULL);
+    memset(kept, 0, sizeof kept);
+    if (kept_device)
+        mock_real.DestroyDevice(kept_device, NULL);
+    kept_device = NULL;
+}
+
+static void VKAPI_CALL get_queue(VkDevice device, uint32_t family, uint32_t index, VkQueue *queue)
+{
+    mock_real.GetDeviceQueue(device, family, index, queue);
+    of(device)->queue = *queue;
+}
+
+/* ---- submitting ---- */
+
+/* A device that computes wrong. */
+static void spoil(const state *d)
+{
+    for (size_t i = 0; i < MEMORIES; i++)
+        if (memories[i].memory && memories[i].device == d->device && memories[i].mapped)
+            memories[i].mapped[4] += d->as.error;
+}
+
+/* Waits for what it submits: how often a fence is asked is the same in every run. */
+static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkSubmitInfo *infos,
+                                        VkFence fence)
+{
+    state *d = devices;
+    while (d->queue != queue || !d->device)
+        d++;
+    MOCK_MAY_FAIL(QueueSubmit, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                  VK_ERROR_DEVICE_LOST);
+    pthread_mutex_lock(&lock);
+    all_submits++;
+    d->lost = d->lost || ++d->submits == d->as.lost_at;
+    bool lost = d->lost;
+    pthread_mutex_unlock(&lock);
+    if (lost)
+        return VK_ERROR_DEVICE_LOST;
+    VkResult result = mock_real.QueueSubmit(queue, count, infos, fence);
+    VkFence mine = VK_NULL_HANDLE;
+    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    if (result == VK_SUCCESS)
+        result = mock_real.CreateFence(d->device, &info, NULL, &mine);
+    if (result == VK_SUCCESS)
+        result = mock_real.QueueSubmit(queue, 0, NULL, mine);
+    if (result == VK_SUCCESS)
+        result = mock_real.WaitForFences(d->device, 1, &mine, VK_TRUE, 60000000000u);
+    mock_real.DestroyFence(d->device, mine, NULL);
+    if (d->as.error != 0.0f)
+        spoil(d);
+    return result;
+}
+
+static VkResult VKAPI_CALL get_fence_status(VkDevice device, VkFence fence)
+{
+    MOCK_MAY_FAIL(GetFenceStatus, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                  VK_ERROR_DEVICE_LOST, VK_NOT_READY);
+    if (of(device)->lost)
+        return VK_ERROR_DEVICE_LOST;
+    return of(device)->as.hangs ? VK_NOT_READY : mock_real.GetFenceStatus(device, fence);
+}
+
+static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, const VkFence *fences,
+                                           VkBool32 all, uint64_t timeout)
+{
+    MOCK_MAY_FAIL(WaitForFences, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                  VK_ERROR_DEVICE_LOST, VK_TIMEOUT);
+    if (timeout > 600000000000u)
+        mock_fault("a wait of %llu ns", (unsigned long long)timeout);
+    if (of(device)->lost)
+        return VK_ERROR_DEVICE_LOST;
+    return of(device)->as.hangs ? VK_TIMEOUT
+                                : mock_real.WaitForFences(device, count, fences, all, timeout);
+}
+
+static VkResult VKAPI_CALL reset_fences(VkDevice device, uint32_t count, const VkFence *fences)
+{
+    MOCK_MAY_FAIL(ResetFences, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    return mock_real.ResetFences(device, count, fences);
+}
+
+/* ---- memory ---- */
+
+static size_t place_of(VkDeviceMemory memory)
+{
+    size_t i = 0;
+    while (i < MEMORIES && memories[i].memory != memory)
+        i++;
+    if (i == MEMORIES)
+        abort();
+    return i;
+}
+
+static VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAllocateInfo *info,
+                                           const VkAllocationCallbacks *allocation,
+                                           VkDeviceMemory *memory)
+{
+    state *d = of(device);
+    MOCK_MAY_FAIL(AllocateMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                  VK_ERROR_TOO_MANY_OBJECTS);
+    if (strict() && info->allocationSize > 1u << 30)
+        mock_fault("an allocation of %llu bytes", (unsigned long long)info->allocationSize);
+    if (d->as.memory && d->allocated + info->allocationSize > d->as.memory)
+        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    VkResult result = mock_real.AllocateMemory(device, info, allocation, memory);
+    if (result != VK_SUCCESS)
+        return result;
+    mock_born(MOCK_MEMORY, (uint64_t)*memory, device);
+    pthread_mutex_lock(&lock);
+    size_t i = place_of(VK_NULL_HANDLE);
+    memories[i].device = device;
+    memories[i].memory = *memory;
+    memories[i].bytes = info->allocationSize;
+    memories[i].mapped = NULL;
+    d->allocated += info->allocationSize;
+    pthread_mutex_unlock(&lock);
+    return VK_SUCCESS;
+}
+
+static void VKAPI_CALL free_memory(VkDevice device, VkDeviceMemory memory,
+                                   const VkAllocationCallbacks *allocation)
+{
+    if (!memory || !mock_died(MOCK_MEMORY, (uint64_t)memory))
+        return;
+    pthread_mutex_lock(&lock);
+    size_t i = place_of(memory);
+    memories[i].memory = VK_NULL_HANDLE;
+    of(device)->allocated -= memories[i].bytes;
+    pthread_mutex_unlock(&lock);
+    mock_real.FreeMemory(device, memory, allocation);
+}
+
+static VkResult VKAPI_CALL map_memory(VkDevice device, VkDeviceMemory memory, VkDeviceSize offset,
+                                      VkDeviceSize size, VkMemoryMapFlags flags, void **data)
+{
+    MOCK_MAY_FAIL(MapMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                  VK_ERROR_MEMORY_MAP_FAILED);
+    VkResult result = mock_real.MapMemory(device, memory, offset, size, flags, data);
+    pthread_mutex_lock(&lock);
+    if (result == VK_SUCCESS)
+        memories[place_of(memory)].mapped = *data;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static VkResult VKAPI_CALL bind_buffer_memory(VkDevice device, VkBuffer buffer,
+                                              VkDeviceMemory memory, VkDeviceSize offset)
+{
+    MOCK_MAY_FAIL(BindBufferMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    return mock_real.BindBufferMemory(device, buffer, memory, offset);
+}
+
+/* ---- what is only created and destroyed ---- */
+
+#define MEMORY_ERRORS VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY
+#define CREATE(name, Name, kind, ...)                                                              \
+    static VkResult VKAPI_CALL create_##name(VkDevice device, const Vk##Name##CreateInfo *info,    \
+                                             const VkAllocationCallbacks *allocation,              \
+                                             Vk##Name *out)                                        \
+    {                                                                                              \
+        MOCK_MAY_FAIL(Create##Name, __VA_ARGS__);                                                  \
+        VkResult result = mock_real.Create##Name(device, info, allocation, out);                   \
+        if (result == VK_SUCCESS)                                                                  \
+            mock_born(kind, (uint64_t)*out, device);                                               \
+        return result;                                                                             \
+    }
+#define DESTROY(name, Name, kind)                                                                  \
+    static void VKAPI_CALL destroy_##name(VkDevice device, Vk##Name object,                        \
+                                          const VkAllocationCallbacks *allocation)                 \
+    {                                                                                              \
+        if (object && mock_died(kind, (uint64_t)object))                                           \
+            mock_real.Destroy##Name(device, object, allocation);                                   \
+    }
+#define BOTH(name, Name, kind, ...)                                                                \
+    CREATE(name, Name, kind, __VA_ARGS__)                                                          \
+    DESTROY(name, Name, kind)
+
+BOTH(fence, Fence, MOCK_FENCE, MEMORY_ERRORS)
+BOTH(buffer, Buffer, MOCK_BUFFER, MEMORY_ERRORS)
+BOTH(pipeline_cache, PipelineCache, MOCK_PIPELINE_CACHE, MEMORY_ERRORS)
+BOTH(descriptor_pool, DescriptorPool, MOCK_DESCRIPTOR_POOL, MEMORY_ERRORS, VK_ERROR_FRAGMENTATION)
+BOTH(command_pool, CommandPool, MOCK_COMMAND_POOL, MEMORY_ERRORS)
+BOTH(query_pool, QueryPool, MOCK_QUERY_POOL, MEMORY_ERRORS)
+DESTROY(set_layout, DescriptorSetLayout, MOCK_SET_LAYOUT)
+DESTROY(pipeline_layout, PipelineLayout, MOCK_PIPELINE_LAYOUT)
+
+static VkResult VKAPI_CALL create_set_layout(VkDevice device,
+                                             const VkDescriptorSetLayoutCreateInfo *info,
+                                             const VkAllocationCallbacks *allocation,
+                                             VkDescriptorSetLayout *layout)
+{
+    MOCK_MAY_FAIL(CreateDescriptorSetLayout, MEMORY_ERRORS);
+    if (strict() && info->bindingCount > 4)
+        mock_fault("%u storage buffers", info->bindingCount);
+    VkResult result = mock_real.CreateDescriptorSetLayout(device, info, allocation, layout);
+    if (result == VK_SUCCESS)
+        mock_born(MOCK_SET_LAYOUT, (uint64_t)*layout, device);
+    return result;
+}
+
+static VkResult VKAPI_CALL create_pipeline_layout(VkDevice device,
+                                                  const VkPipelineLayoutCreateInfo *info,
+                                                  const VkAllocationCallbacks *allocation,
+                                                  VkPipelineLayout *layout)
+{
+    MOCK_MAY_FAIL(CreatePipelineLayout, MEMORY_ERRORS);
+    if (info->pushConstantRangeCount && info->pPushConstantRanges->size > 128)
+        mock_fault("%u bytes of push constants", info->pPushConstantRanges->size);
+    VkResult result = mock_real.CreatePipelineLayout(device, info, allocation, layout);
+    if (result == VK_SUCCESS)
+        mock_born(MOCK_PIPELINE_LAYOUT, (uint64_t)*layout, device);
+    return result;
+}
+
+/* ---- pipelines ---- */
+
+/* Does the module need fast matrices? */
+static bool is_fast(const VkShaderModuleCreateInfo *info)
+{
+    const uint32_t *words = info->pCode;
+    for (size_t i = 5; i < info->codeSize / 4 && (words[i] & 0xFFFF) == 17; i += words[i] >> 16)
+        if (words[i + 1] == COOPERATIVE_MATRIX)
+            return true;
+    return false;
+}
+
+static VkResult VKAPI_CALL create_shader_module(VkDevice device,
+                                                const VkShaderModuleCreateInfo *info,
+                                                const VkAllocationCallbacks *allocation,
+                                                VkShaderModule *module)
+{
+    MOCK_MAY_FAIL(CreateShaderModule, MEMORY_ERRORS);
+    bool fast = is_fast(info);
+    if (fast && !of(device)->as.matrices)
+        mock_fault("a shader of fast matrices on a device that has none");
+    *module = FAST_MODULE;
+    VkResult result =
+        fast ? VK_SUCCESS : mock_real.CreateShaderModule(device, info, allocation, module);
+    if (result != VK_SUCCESS)
+        return result;
+    mock_born(MOCK_SHADER_MODULE, (uint64_t)*module, device);
+    pthread_mutex_lock(&lock);
+    size_t i = 0;
+    while (modules[i].module)
+        i++;
+    modules[i].module = *module;
+    modules[i].hash = hash_of(info->pCode, info->codeSize, 14695981039346656037u);
+    pthread_mutex_unlock(&lock);
+    return VK_SUCCESS;
+}
+
+static size_t module_place(VkShaderModule module)
+{
+    size_t i = 0;
+    while (i < MODULES && modules[i].module != module)
+        i++;
+    if (i == MODULES)
+        abort();
+    return i;
+}
+
+static void VKAPI_CALL destroy_shader_module(VkDevice device, VkShaderModule module,
+                                             const VkAllocationCallbacks *allocation)
+{
+    if (!module || !mock_died(MOCK_SHADER_MODULE, (uint64_t)module))
+        return;
+    pthread_mutex_lock(&lock);
+    modules[module_place(module)].module = VK_NULL_HANDLE;
+    pthread_mutex_unlock(&lock);
+    if (module != FAST_MODULE)
+        mock_real.DestroyShaderModule(device, module, allocation);
+}
+
+/* The place of a pipeline that is kept: its own, or a free one. */
+static size_t pipeline_place(uint64_t hash)
+{
+    for (size_t i = 0; i < PIPELINES; i++)
+        if (!kept[i].pipeline || kept[i].hash == hash)
+            return i;
+    abort();
+}
+
+static VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
+                                            const VkComputePipelineCreateInfo *info,
+                                            const VkAllocationCallbacks *allocation,
+                                            VkPipeline *pipeline)
+{
+    const VkSpecializationInfo *constants = info->stage.pSpecializationInfo;
+    MOCK_MAY_FAIL(CreateComputePipelines, MEMORY_ERRORS, VK_ERROR_UNKNOWN);
+    if (strict() && *(const uint32_t *)constants->pData > 128)
+        mock_fault("a workgroup of %u threads", *(const uint32_t *)constants->pData);
+    if (info->stage.module == FAST_MODULE)
+        return VK_ERROR_UNKNOWN;
+    pthread_mutex_lock(&lock);
+    uint64_t hash = hash_of(constants->pData, constants->dataSize,
+                            modules[module_place(info->stage.module)].hash);
+    size_t place = pipeline_place(hash);
+    *pipeline = mock_keeps() ? kept[place].pipeline : VK_NULL_HANDLE;
+    pthread_mutex_unlock(&lock);
+    VkResult result = *pipeline ? VK_SUCCESS
+                                : mock_real.CreateComputePipelines(device, cache, count, info,
+                                                                   allocation, pipeline);
+    if (result != VK_SUCCESS)
+        return result;
+    mock_born(MOCK_PIPELINE, (uint64_t)*pipeline, device);
+    if (mock_keeps()) {
+        kept[place].pipeline = *pipeline;
+        kept[place].hash = hash;
+    }
+    return VK_SUCCESS;
+}
+
+static void VKAPI_CALL destroy_pipeline(VkDevice device, VkPipeline pipeline,
+                                        const VkAllocationCallbacks *allocation)
+{
+    if (pipeline && mock_died(MOCK_PIPELINE, (uint64_t)pipeline) && !mock_keeps())
+        mock_real.DestroyPipeline(device, pipeline, allocation);
+}
+
+/* ---- descriptors and commands ---- */
+
+static VkResult VKAPI_CALL allocate_sets(VkDevice device, const VkDescriptorSetAllocateInfo *info,
+                                         VkDescriptorSet *sets)
+{
+    MOCK_MAY_FAIL(AllocateDescriptorSets, MEMORY_ERRORS, VK_ERROR_FRAGMENTED_POOL,
+                  VK_ERROR_OUT_OF_POOL_MEMORY);
+    return mock_real.AllocateDescriptorSets(device, info, sets);
+}
+
+static void VKAPI_CALL update_sets(VkDevice device, uint32_t count,
+                                   const VkWriteDescriptorSet *writes, uint32_t copy_count,
+                                   const VkCopyDescriptorSet *copies)
+{
+    for (uint32_t i = 0; i < count && strict(); i++) {
+        if (writes[i].pBufferInfo->range > 1u << 27)
+            mock_fault("a binding of %llu bytes",
+                       (unsigned long long)writes[i].pBufferInfo->range);
+        if (writes[i].pBufferInfo->offset % 256)
+            mock_fault("a binding from byte %llu on",
+                       (unsigned long long)writes[i].pBufferInfo->offset);
+    }
+    mock_real.UpdateDescriptorSets(device, count, writes, copy_count, copies);
+}
+
+static VkResult VKAPI_CALL allocate_commands(VkDevice device,
+                                             const VkCommandBufferAllocateInfo *info,
+                                             VkCommandBuffer *commands)
+{
+    MOCK_MAY_FAIL(AllocateCommandBuffers, MEMORY_ERRORS);
+    return mock_real.AllocateCommandBuffers(device, info, commands);
+}
+
+static VkResult VKAPI_CALL begin_commands(VkCommandBuffer commands,
+                                          const VkCommandBufferBeginInfo *info)
+{
+    MOCK_MAY_FAIL(BeginCommandBuffer, MEMORY_ERRORS);
+    return mock_real.BeginCommandBuffer(commands, info);
+}
+
+static VkResult VKAPI_CALL end_commands(VkCommandBuffer commands)
+{
+    MOCK_MAY_FAIL(EndCommandBuffer, MEMORY_ERRORS);
+    return mock_real.EndCommandBuffer(commands);
+}
+
+static void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z)
+{
+    if (strict() && (x > 65535 || y > 65535 || z > 65535))
+        mock_fault("%u x %u x %u workgroups", x, y, z);
+    mock_real.CmdDispatch(commands, x, y, z);
+}
+
+static VkResult VKAPI_CALL get_query_results(VkDevice device, VkQueryPool pool, uint32_t first,
+                                             uint32_t count, size_t size, void *data,
+                                             VkDeviceSize stride, VkQueryResultFlags flags)
+{
+    MOCK_MAY_FAIL(GetQueryPoolResults, MEMORY_ERRORS, VK_ERROR_DEVICE_LOST, VK_NOT_READY);
+    return mock_real.GetQueryPoolResults(device, pool, first, count, size, data, stride, flags);
+}
+
+/* ---- functions by name ---- */
+
+PFN_vkVoidFunction mock_device_function(const char *name)
+{
+    static const struct {
+        const char *name;
+        PFN_vkVoidFunction function;
+    } table[] = {
+#define ENTRY(name, function) {"vk" #name, (PFN_vkVoidFunction)function}
+        ENTRY(DestroyDevice, destroy_device),
+        ENTRY(GetDeviceQueue, get_queue),
+        ENTRY(QueueSubmit, queue_submit),
+        ENTRY(CreateFence, create_fence),
+        ENTRY(DestroyFence, destroy_fence),
+        ENTRY(ResetFences, reset_fences),
+        ENTRY(GetFenceStatus, get_fence_status),
+        ENTRY(WaitForFences, wait_for_fences),
+        ENTRY(AllocateMemory, allocate_memory),
+        ENTRY(FreeMemory, free_memory),
+        ENTRY(MapMemory, map_memory),
+        ENTRY(CreateBuffer, create_buffer),
+        ENTRY(DestroyBuffer, destroy_buffer),
+        ENTRY(BindBufferMemory, bind_buffer_memory),
+        ENTRY(CreateShaderModule, create_shader_module),
+        ENTRY(DestroyShaderModule, destroy_shader_module),
+        ENTRY(CreateDescriptorSetLayout, create_set_layout),
+        ENTRY(DestroyDescriptorSetLayout, destroy_set_layout),
+        ENTRY(CreatePipelineLayout, create_pipeline_layout),
+        ENTRY(DestroyPipelineLayout, destroy_pipeline_layout),
+        ENTRY(CreatePipelineCache, create_pipeline_cache),
+        ENTRY(DestroyPipelineCache, destroy_pipeline_cache),
+        ENTRY(CreateComputePipelines, create_pipelines),
+        ENTRY(DestroyPipeline, destroy_pipeline),
+        ENTRY(CreateDescriptorPool, create_descriptor_pool),
+        ENTRY(DestroyDescriptorPool, destroy_descriptor_pool),
+        ENTRY(AllocateDescriptorSets, allocate_sets),
+        ENTRY(UpdateDescriptorSets, update_sets),
+        ENTRY(CreateCommandPool, create_command_pool),
+        ENTRY(DestroyCommandPool, destroy_command_pool),
+        ENTRY(AllocateCommandBuffers, allocate_commands),
+        ENTRY(BeginCommandBuffer, begin_commands),
+        ENTRY(EndCommandBuffer, end_commands),
+        ENTRY(CmdDispatch, dispatch),
+        ENTRY(CreateQueryPool, create_query_pool),
+        ENTRY(DestroyQueryPool, destroy_query_pool),
+        ENTRY(GetQueryPoolResults, get_query_results),
+#undef ENTRY
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strcmp(name, table[i].name))
+            return table[i].function;
+#define FORWARD(function)                                                                          \
+    if (!strcmp(name, "vk" #function))                                                             \
+        return (PFN_vkVoidFunction)mock_real.function;
+    PV_VK_DEVICE(FORWARD)
+#undef FORWARD
+    return NULL;
+}
