@@ -292,14 +292,31 @@ class Oracle(unittest.TestCase):
                 else:
                     self.assertEqual(report["records"], (size - header) // record)
 
+    def check_one(self, *args, **kwargs):
+        written = write_edf(self.path, *args, **kwargs)
+        report = self.reader.read(self.path)
+        self.assertEqual(report["edflib"], "same")
+        for signal, digital in zip(report["signals"], written):
+            np.testing.assert_array_equal(signal["digital"], digital)
+        return report
+
+    def test_limits(self):
+        """One sample in all; 16 kHz; as many signals as EDFlib takes; 72 hours."""
+        rng = np.random.default_rng(11)
+        self.check_one([{"rate": 1, "digital": [-7]}])
+        self.check_one([{"rate": 16000, "digital": rng.integers(-32768, 32767, 48000)}], bdf=True)
+        report = self.check_one([{"label": f"S{i}", "rate": 2, "digital": [i, -i]}
+                                 for i in range(640)])
+        self.assertEqual(len(report["signals"]), 640)
+        report = self.check_one([{"rate": 1, "digital": rng.integers(-9, 9, 72 * 3600)}])
+        self.assertEqual(report["segments"], [[0, 72 * 3600, 0]])
+
     def test_fields(self):
         """A field of every signal in its own column: no two swap places."""
         names = [name for name, _ in SIGNAL_FIELDS[:3]]
         signals = [{"rate": 1, "digital": [i], **{n: f"{n[:3]}{i}" for n in names}}
                    for i in range(5)]
-        write_edf(self.path, signals)
-        report = self.reader.read(self.path)
-        self.assertEqual(report["edflib"], "same")
+        report = self.check_one(signals)
         self.assertEqual([s["label"] for s in report["signals"]], [f"lab{i}" for i in range(5)])
         self.assertEqual([s["unit"] for s in report["signals"]], [f"uni{i}" for i in range(5)])
 
