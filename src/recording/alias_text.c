@@ -29,7 +29,8 @@ static const char *skip_blanks(const char *at)
 static bool next_line(const char **at, line *l)
 {
     while (**at) {
-        const char *start = skip_blanks(*at), *end = start + strcspn(start, "\n");
+        bool mark = strncmp(*at, "\xEF\xBB\xBF", 3) == 0; /* of UTF-8, at a file's beginning */
+        const char *start = skip_blanks(*at + (mark ? 3 : 0)), *end = start + strcspn(start, "\n");
         *at = *end ? end + 1 : end;
         l->number++;
         if (start == end || *start == '#')

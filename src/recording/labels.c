@@ -61,17 +61,18 @@ bool pv_label_same(const char *a, const char *b, bool mastoids)
 
 /* ---- positions ------------------------------------------------------------------------------- */
 
-/* What may stand behind a position as its reference, folded with mastoids. */
-static const char *const references[] = {
-    "REF", "REF1",      "LE", "LER", "LINKED", "LINKEDEARS", "AR",   "AVG",   "AVE",
-    "AV",  "CAR",       "M1", "M2",  "A1A2",   "A1+A2",      "M1M2", "M1+M2", "MM",
-    "AA",  "(A1+A2)/2", "NE", "G2",  "GND",    "CLE",        "RLE",  "ORG",   "COMMON",
-};
-
+/* What may stand behind a position as its reference, folded. */
 static bool is_reference(const char *text)
 {
+    static const char *const references[] = {
+        "REF", "REF1", "LE", "LER", "LINKED", "LINKEDEARS", "AR",     "AVG",   "AVE",      "AV",
+        "CAR", "A1",   "A2", "M1",  "M2",     "A1A2",       "M1M2",   "A1+A2", "AA",       "NE",
+        "G2",  "GND",  "MM", "CLE", "RLE",    "ORG",        "COMMON", "M1+M2", "(A1+A2)2",
+    };
+    char folded[PV_LABEL];
+    pv_label_fold(folded, text, strlen(text), false);
     for (size_t i = 0; i < sizeof references / sizeof references[0]; i++)
-        if (pv_label_same(text, references[i], true))
+        if (strcmp(folded, references[i]) == 0)
             return true;
     return false;
 }

@@ -73,13 +73,6 @@ static void find_folded(pv_search *s, const char *label, size_t length, hits *h)
             hit(s, h, i);
 }
 
-/* Is signal i called so? To the letter if `exact`. */
-static bool called(const pv_search *s, size_t i, const char *label, bool exact)
-{
-    return exact ? strcmp(s->edf->signal[i].label, label) == 0
-                 : pv_label_same(s->edf->signal[i].label, label, true);
-}
-
 /* The number behind the last '#', which is cut off with the blanks before it; 0 if there is none.
  */
 static size_t cut_ordinal(char *label)
@@ -99,15 +92,19 @@ static size_t cut_ordinal(char *label)
     return number;
 }
 
-/* All signals that are called so, or of them the k-th in the file's order if k is not 0. */
+/* All signals that are called so, to the letter or else when folded, or of them the k-th in the
+ * file's order if k is not 0. */
 static void find_called(pv_search *s, const char *label, size_t k, hits *h)
 {
-    for (int exact = 1; exact >= 0 && !h->seen; exact--) {
-        size_t n = 0;
-        for (size_t i = 0; i < s->edf->signals; i++)
-            if (called(s, i, label, exact) && (++n == k || !k))
-                hit(s, h, i);
-    }
+    char fold[PV_LABEL];
+    size_t exact = 0, folded = 0;
+    pv_label_fold(fold, label, strlen(label), true);
+    for (size_t i = 0; i < s->edf->signals; i++)
+        if (strcmp(s->edf->signal[i].label, label) == 0 && (++exact == k || !k))
+            hit(s, h, i);
+    for (size_t i = 0; fold[0] && !exact && i < s->edf->signals; i++)
+        if (strcmp(s->index[i].fold, fold) == 0 && (++folded == k || !k))
+            hit(s, h, i);
 }
 
 static void find_given(pv_search *s, const char *label, hits *h)

@@ -2,8 +2,6 @@
 /* Headers of EDFs made by hand. */
 #include "montage_case.h"
 
-#include "base/leads.h"
-
 #include <stdio.h>
 
 static pv_source source = {.name = (char[]){"night.edf"}, .fd = -1};

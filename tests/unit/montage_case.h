@@ -3,6 +3,7 @@
 #ifndef MONTAGE_CASE_H
 #define MONTAGE_CASE_H
 
+#include "base/leads.h"
 #include "recording/montage.h"
 
 #include <setjmp.h>

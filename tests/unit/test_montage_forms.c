@@ -203,7 +203,8 @@ static const struct {
     {"C3", "C3_A2", "C3_A2", ""},
     {"C3", "EEG C3 - Ref", "EEG C3 - Ref", ""},
     {"C3", "C3:M1+M2", "C3:M1+M2", ""},
-    {"C3", "POL C3", "POL C3", ""},
+    {"C3", "POL  -C3", "POL  -C3", ""},
+    {"twenty characters are", "C3", "", "no channel of that name"},
     {"C3", "EEGC3", "EEGC3", ""},
     {"C3", "EEG:c3-avg", "EEG:c3-avg", ""},
     {"T7", "T3", "T3", ""},
@@ -326,11 +327,11 @@ static void test_log(void **state)
     montage_case m = {
         .names = names, .count = 1, .params = {.log = keep, .log_user = log, .aliases = "C3=x,y"}};
     case_signals(&m, "C3,C4,EEG FT9-Ref,TP10,EEG 21,EEG Fpz-Cz,A1,M2,ECG,SpO2,EDF Annotations,"
-                     "CP5h,Pulse,T1,F10,PPO9h");
+                     "CP5h,Pulse,T1,F10,PPO9h,Iz");
     case_make(&m, PSGVIT_OK);
     static const char tail[] = "is no position of the 62 that are known";
-    static const char *const unknown[] = {"EEG FT9-Ref", "TP10", "EEG 21", "EEG Fpz-Cz",
-                                          "CP5h",        "T1",   "F10",    "PPO9h"};
+    static const char *const unknown[] = {"EEG FT9-Ref", "TP10", "EEG 21", "EEG Fpz-Cz", "CP5h",
+                                          "T1",          "F10",  "PPO9h",  "Iz"};
     char expected[2000] = "night.edf: none of the aliases of C3 is among its channels\n";
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         strcat(strcat(expected, "night.edf: channel '"), unknown[i]);
