@@ -4,11 +4,37 @@
 #define TOOLS_INFER_HELP_H
 
 #define INFER_HELP_OUT                                                                             \
-    "  -o OUT                 a file that ends in .safetensors, .npy, .csv or .json; a folder\n"   \
-    "                         (one file per INPUT; ends in / or exists; made if missing); or -,\n" \
-    "                         standard output, with --format\n"                                    \
-    "      --format FORMAT    safetensors, npy, csv or json: for a folder (default:\n"             \
+    "  -o OUT                 a file that ends in .safetensors, .npy, .csv, .tsv or .json; a\n"    \
+    "                         folder (one file per input; ends in / or exists; made if "           \
+    "missing);\n"                                                                                  \
+    "                         or -, standard output, with --format\n"                              \
+    "      --format FORMAT    safetensors, npy, csv, tsv or json: for a folder (default:\n"        \
     "                         safetensors) and for standard output\n"
+
+#define INFER_HELP_EDF                                                                             \
+    "      --cohort NAME      whose names of channels an EDF has: shhs, mesa, mros, cfs, ccshs,\n" \
+    "                         chat, sof, wsc, nchsdb, stages, generic, or auto (default)\n"        \
+    "      --alias NAME=LABEL,...\n"                                                               \
+    "                         labels, or differences A-B, that mean channel NAME, before the\n"    \
+    "                         cohort's; or a file of such lines; may be repeated\n"
+
+#define INFER_HELP_BESIDE                                                                          \
+    "      --head FILE        a linear head (head.weight, head.bias): its labels, confidence "     \
+    "and\n"                                                                                        \
+    "                         probabilities are written with the embeddings\n"                     \
+    "      --hypnogram FILE   the stages of --head as .tsv, .annot (Luna) or .edf (EDF+)\n"        \
+    "      --report FILE      a page to look at, .html; FILE of either may be DIR/ or\n"           \
+    "                         DIR/.SUFFIX: a file for each input\n"
+
+#define INFER_HELP_MANY                                                                            \
+    "      --list FILE        the inputs as lines of ID, a tab and a file (Luna's sample list;\n"  \
+    "                         what follows another tab is not looked at); - is standard input.\n"  \
+    "                         Outputs are named ID.FORMAT; a manifest in OUT tells of each "       \
+    "input\n"                                                                                      \
+    "      --shard i/n        only the inputs i, i + n, i + 2n ..., from 0; --shard slurm finds\n" \
+    "                         i and n out from the Slurm array that the process is a task of\n"    \
+    "      --resume           skip what is complete and of the same making: model, precision,\n"   \
+    "                         version, options, and an input that is not newer\n"
 
 #define INFER_HELP_DEVICE                                                                          \
     "      --backend B        auto (default), cpu or vulkan; auto takes a GPU if there is one\n"   \
@@ -28,7 +54,7 @@
 #define INFER_HELP_TALK                                                                            \
     "      --progress MODE    auto (default: a bar on a terminal), never, or json (a line an\n"    \
     "                         update on standard error)\n"                                         \
-    "      --json             print a report: timings, shapes, device\n"                           \
+    "      --json             print a report: timings, shapes, channels, device\n"                 \
     "  -q                     say errors only\n"                                                   \
     "  -v                     say more; -vv: all\n"                                                \
     "      --version          print the version and end\n"                                         \

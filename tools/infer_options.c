@@ -3,6 +3,8 @@
 #define _GNU_SOURCE 1
 #include "infer_options.h"
 
+#include "resume.h"
+
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -35,43 +37,68 @@ enum {
     OPT_PROGRESS,
     OPT_JSON,
     OPT_FORMAT,
+    OPT_HEAD,
+    OPT_HYPNOGRAM,
+    OPT_REPORT,
+    OPT_LIST,
+    OPT_SHARD,
+    OPT_RESUME,
     OPT_VERSION,
     OPT_HELP,
 };
 
-static const struct option all_options[] = {
-    {"input-format", required_argument, NULL, OPT_INPUT_FORMAT},
-    {"samples", required_argument, NULL, OPT_SAMPLES},
-    {"channels", required_argument, NULL, OPT_CHANNELS},
-    {"layout", required_argument, NULL, OPT_LAYOUT},
-    {"outputs", required_argument, NULL, OPT_OUTPUTS},
-    {"backend", required_argument, NULL, OPT_BACKEND},
-    {"device", required_argument, NULL, OPT_DEVICE},
-    {"list-devices", no_argument, NULL, OPT_LIST_DEVICES},
-    {"isa", required_argument, NULL, OPT_ISA},
-    {"precision", required_argument, NULL, OPT_PRECISION},
-    {"threads", required_argument, NULL, OPT_THREADS},
-    {"batch", required_argument, NULL, OPT_BATCH},
-    {"nan", required_argument, NULL, OPT_NAN},
-    {"no-clamp", no_argument, NULL, OPT_NO_CLAMP},
-    {"no-mmap", no_argument, NULL, OPT_NO_MMAP},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"format", required_argument, NULL, OPT_FORMAT},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {"help", no_argument, NULL, OPT_HELP},
+/* A long option, and the tools that have it. */
+typedef struct row {
+    const char *name;
+    int argument, value, tools;
+} row;
+
+static const row rows[] = {
+    {"input-format", required_argument, OPT_INPUT_FORMAT, INFER_BOTH},
+    {"samples", required_argument, OPT_SAMPLES, INFER_BOTH},
+    {"channels", required_argument, OPT_CHANNELS, INFER_EEGPT},
+    {"layout", required_argument, OPT_LAYOUT, INFER_BOTH},
+    {"cohort", required_argument, OPT_COHORT, INFER_BOTH},
+    {"alias", required_argument, OPT_ALIAS, INFER_BOTH},
+    {"prep", required_argument, OPT_PREP, INFER_BOTH},
+    {"unit", required_argument, OPT_UNIT, INFER_EEGPT},
+    {"reref", required_argument, OPT_REREF, INFER_EEGPT},
+    {"resample", required_argument, OPT_RESAMPLE, INFER_EEGPT},
+    {"window", required_argument, OPT_WINDOW, INFER_EEGPT},
+    {"stride", required_argument, OPT_STRIDE, INFER_EEGPT},
+    {"outputs", required_argument, OPT_OUTPUTS, INFER_BOTH},
+    {"head", required_argument, OPT_HEAD, INFER_BOTH},
+    {"hypnogram", required_argument, OPT_HYPNOGRAM, INFER_BOTH},
+    {"report", required_argument, OPT_REPORT, INFER_BOTH},
+    {"backend", required_argument, OPT_BACKEND, INFER_BOTH},
+    {"device", required_argument, OPT_DEVICE, INFER_BOTH},
+    {"list-devices", no_argument, OPT_LIST_DEVICES, INFER_BOTH},
+    {"isa", required_argument, OPT_ISA, INFER_BOTH},
+    {"precision", required_argument, OPT_PRECISION, INFER_BOTH},
+    {"threads", required_argument, OPT_THREADS, INFER_BOTH},
+    {"batch", required_argument, OPT_BATCH, INFER_BOTH},
+    {"nan", required_argument, OPT_NAN, INFER_BOTH},
+    {"no-clamp", no_argument, OPT_NO_CLAMP, INFER_OSF},
+    {"no-mmap", no_argument, OPT_NO_MMAP, INFER_BOTH},
+    {"progress", required_argument, OPT_PROGRESS, INFER_BOTH},
+    {"json", no_argument, OPT_JSON, INFER_BOTH},
+    {"format", required_argument, OPT_FORMAT, INFER_BOTH},
+    {"list", required_argument, OPT_LIST, INFER_BOTH},
+    {"shard", required_argument, OPT_SHARD, INFER_BOTH},
+    {"resume", no_argument, OPT_RESUME, INFER_BOTH},
+    {"version", no_argument, OPT_VERSION, INFER_BOTH},
+    {"help", no_argument, OPT_HELP, INFER_BOTH},
 };
 
-enum { OPTIONS = sizeof all_options / sizeof *all_options };
+enum { OPTIONS = sizeof rows / sizeof *rows };
 
-/* The options that this tool has; returns their end. */
+/* The options that this tool has, and an empty one behind them. */
 static void select_options(struct option *own, const infer_syntax *syntax)
 {
     size_t count = 0;
     for (size_t i = 0; i < OPTIONS; i++)
-        if ((all_options[i].val != OPT_CHANNELS || syntax->channels) &&
-            (all_options[i].val != OPT_NO_CLAMP || syntax->no_clamp))
-            own[count++] = all_options[i];
+        if (rows[i].tools & syntax->tool)
+            own[count++] = (struct option){rows[i].name, rows[i].argument, NULL, rows[i].value};
     own[count] = (struct option){NULL, 0, NULL, 0};
 }
 
@@ -116,8 +143,15 @@ static bool parse_outputs(infer_options *options, const infer_syntax *syntax)
     }
 }
 
+/* The name of a file or a device. */
+static bool set_name(const char **value, const infer_syntax *syntax, const char *expected)
+{
+    *value = optarg;
+    return optarg[0] || usage(syntax, expected, "");
+}
+
 /* An option that has a value, in optarg. */
-static bool set_value(infer_options *o, const infer_syntax *syntax, int option)
+static bool set_value(infer_options *o, const infer_syntax *syntax, int option, int *code)
 {
     static const char *const input_formats[] = {"raw", "npy", "edf"};
     static const char *const layouts[] = {"epochs", "channels"};
@@ -142,8 +176,14 @@ static bool set_value(infer_options *o, const infer_syntax *syntax, int option)
     case OPT_OUTPUTS: return parse_outputs(o, syntax);
     case OPT_BACKEND: return cli_parse_backend("--backend", optarg, &o->backend);
     case OPT_DEVICE:
-        o->device = optarg;
-        return optarg[0] || usage(syntax, "--device: expected a name, an index or a UUID", "");
+        return set_name(&o->device, syntax, "--device: expected a name, an index or a UUID");
+    case OPT_HEAD: return set_name(&o->head, syntax, "--head: expected the name of a file");
+    case OPT_HYPNOGRAM:
+        return set_name(&o->hypnogram.path, syntax, "--hypnogram: expected the name of a file");
+    case OPT_REPORT:
+        return set_name(&o->page.path, syntax, "--report: expected the name of a file");
+    case OPT_LIST: return set_name(&o->list, syntax, "--list: expected the name of a list");
+    case OPT_SHARD: o->shard_given = true; return shard_parse("--shard", optarg, &o->shard);
     case OPT_ISA: return cli_parse_isa("--isa", optarg, &o->isa);
     case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &o->precision);
     case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, MOST_THREADS, &o->threads);
@@ -161,6 +201,9 @@ static bool set_value(infer_options *o, const infer_syntax *syntax, int option)
         o->format = (writer_format)value;
         o->format_given = true;
         break;
+    default: /* those of EDF */
+        *code = infer_edf_option(&o->edf, syntax->tool, option, optarg);
+        ok = *code == CLI_DONE;
     }
     return ok;
 }
@@ -172,6 +215,7 @@ static void set_flag(infer_options *o, int option)
     case OPT_NO_CLAMP: o->no_clamp = true; break;
     case OPT_NO_MMAP: o->no_mmap = true; break;
     case OPT_JSON: o->json = true; break;
+    case OPT_RESUME: o->resume = true; break;
     case 'q': o->verbosity = -1; break;
     case 'v': o->verbosity = o->verbosity < 0 ? 1 : o->verbosity + 1; break;
     }
@@ -238,7 +282,7 @@ static bool scan(infer_options *options, const infer_syntax *syntax, int argc, c
         }
         if (!optarg)
             set_flag(options, found);
-        else if (!set_value(options, syntax, found))
+        else if (!set_value(options, syntax, found, code))
             return false;
     }
 }
@@ -269,26 +313,114 @@ static bool find_format(infer_options *o, const infer_syntax *syntax)
         return true;
     }
     return o->format_given ||
-           usage(syntax, "expected OUT to end in .safetensors, .npy, .csv, .json or /, found ",
+           usage(syntax,
+                 "expected OUT to end in .safetensors, .npy, .csv, .tsv, .json or /, found ",
                  o->out);
 }
 
-/* What NPY and CSV can hold, as far as the outputs were named. */
+/* Whether there is one input, which then has one file of each kind, or any number of them. */
+static bool has_several(const infer_options *o)
+{
+    return o->list || o->input_count > 1;
+}
+
+/* "DIR/" is a folder of files of the usual kind, "DIR/.SUFFIX" one of that kind, all else a file.
+ * The suffix of either is left in `suffix`, for the caller to know. */
+static bool parse_companion(infer_companion *c, const infer_options *o, const char *option,
+                            const char *usual)
+{
+    const char *slash = strrchr(c->path, '/'), *name = slash ? slash + 1 : c->path;
+    const char *dot = strrchr(name, '.');
+    c->folder = slash && (!name[0] || dot == name);
+    c->suffix = c->folder && !name[0] ? usual : dot ? dot + 1 : "";
+    if (c->folder || !has_several(o))
+        return true;
+    cli_error(CLI_USAGE, "%s: several inputs need a folder (DIR/ or DIR/.%s), found %s", option,
+              usual, c->path);
+    return false;
+}
+
+static bool check_hypnogram(infer_options *o, const infer_syntax *syntax)
+{
+    if (!o->hypnogram.path)
+        return true;
+    if (!o->head)
+        return usage(syntax, "--hypnogram needs --head, which tells the stages", "");
+    if (!parse_companion(&o->hypnogram, o, "--hypnogram", "tsv"))
+        return false;
+    for (int i = 0; i < HYPNOGRAM_FORMATS; i++)
+        if (!strcmp(o->hypnogram.suffix, hypnogram_format_names[i])) {
+            o->hypnogram_format = (hypnogram_format)i;
+            return true;
+        }
+    return usage(syntax, "--hypnogram: expected .tsv, .annot, .edf or / at the end, found ",
+                 o->hypnogram.path);
+}
+
+static bool check_companions(infer_options *o, const infer_syntax *syntax)
+{
+    if (!check_hypnogram(o, syntax))
+        return false;
+    if (o->head && o->format == WRITER_NPY && !o->hypnogram.path)
+        return usage(syntax, "--head: .npy has no room for stages; name a --hypnogram, too", "");
+    if (!o->page.path)
+        return true;
+    if (!parse_companion(&o->page, o, "--report", "html"))
+        return false;
+    return !strcmp(o->page.suffix, "html") ||
+           usage(syntax, "--report: expected .html or / at the end, found ", o->page.path);
+}
+
+/* What NPY and the tables can hold, as far as the outputs were named. */
 static bool check_outputs(const infer_options *o, const infer_syntax *syntax)
 {
     size_t count = 0;
+    bool table = o->format == WRITER_CSV || o->format == WRITER_TSV;
+    const char *suffix = writer_format_names[o->format];
     for (size_t i = 0; i < WRITER_TENSORS; i++)
         count += o->wanted[i];
-    if (o->format == WRITER_NPY && count > 1)
-        return usage(syntax, ".npy holds one output, --outputs names several", "");
-    if (o->format != WRITER_CSV)
-        return true;
-    if (count > 1)
-        return usage(syntax, ".csv holds one output, --outputs names several", "");
-    for (size_t i = 0; i < WRITER_TENSORS; i++)
-        if (o->wanted[i] && !syntax->flat[i])
-            return usage(syntax, ".csv holds one row an epoch, which does not fit ",
-                         syntax->outputs[i]);
+    if ((table || o->format == WRITER_NPY) && count > 1) {
+        cli_error(CLI_USAGE, ".%s holds one output, --outputs names several", suffix);
+        return false;
+    }
+    for (size_t i = 0; table && i < WRITER_TENSORS; i++)
+        if (o->wanted[i] && !syntax->flat[i]) {
+            cli_error(CLI_USAGE, ".%s holds one row an epoch, which does not fit %s", suffix,
+                      syntax->outputs[i]);
+            return false;
+        }
+    return true;
+}
+
+/* What a run over many inputs needs. */
+static bool check_many(const infer_options *o, const infer_syntax *syntax)
+{
+    if (!o->folder && has_several(o))
+        return usage(syntax,
+                     o->list ? "--list needs OUT to be a folder (end it in /), found "
+                             : "several INPUTs need OUT to be a folder (end it in /), "
+                               "found ",
+                     o->out);
+    if (!o->folder && o->shard_given)
+        return usage(syntax, "--shard needs OUT to be a folder (end it in /), found ", o->out);
+    return true;
+}
+
+static bool check_names(const infer_options *o, const infer_syntax *syntax)
+{
+    if (!o->model || !o->model[0])
+        return usage(syntax, "-m MODEL is missing", "");
+    if (o->config && !o->config[0])
+        return usage(syntax, "-c: expected the name of a config, found ''", "");
+    if (!o->out || !o->out[0])
+        return usage(syntax, "-o OUT is missing", "");
+    if (o->list && o->input_count > 0)
+        return usage(syntax, "--list and INPUT exclude each other, found ", o->inputs[0]);
+    if (!o->list && o->input_count == 0)
+        return usage(syntax, "INPUT is missing", "");
+    for (size_t i = 0; i < o->input_count; i++)
+        if (!o->inputs[i][0])
+            return usage(syntax, "an INPUT is empty", "");
     return true;
 }
 
@@ -296,34 +428,36 @@ static bool check(infer_options *o, const infer_syntax *syntax)
 {
     if (o->list_devices)
         return true;
-    if (!o->model || !o->model[0])
-        return usage(syntax, "-m MODEL is missing", "");
-    if (o->config && !o->config[0])
-        return usage(syntax, "-c: expected the name of a config, found ''", "");
-    if (!o->out || !o->out[0])
-        return usage(syntax, "-o OUT is missing", "");
-    if (o->input_count == 0)
-        return usage(syntax, "INPUT is missing", "");
-    for (size_t i = 0; i < o->input_count; i++)
-        if (!o->inputs[i][0])
-            return usage(syntax, "an INPUT is empty", "");
-    o->folder = strcmp(o->out, "-") != 0 && is_folder(o->out);
-    if (!o->folder && o->input_count > 1)
-        return usage(syntax, "several INPUTs need OUT to be a folder (end it in /), found ",
-                     o->out);
-    if (!o->folder && !find_format(o, syntax))
+    if (!check_names(o, syntax))
         return false;
-    return check_outputs(o, syntax);
+    o->folder = strcmp(o->out, "-") != 0 && is_folder(o->out);
+    if (!check_many(o, syntax) || (!o->folder && !find_format(o, syntax)) ||
+        !check_outputs(o, syntax) || !check_companions(o, syntax))
+        return false;
+    if (!o->resume)
+        return true;
+    if (!strcmp(o->out, "-"))
+        return usage(syntax, "--resume looks at outputs that are there, which -o - never is", "");
+    return resume_can_read(o->format) ||
+           usage(syntax,
+                 "--resume needs .safetensors or .json, whose metadata tell what they were "
+                 "made of, found .",
+                 writer_format_names[o->format]);
 }
 
 bool infer_options_parse(infer_options *options, const infer_syntax *syntax, int argc, char **argv,
                          int *code)
 {
-    *options = (infer_options){0};
+    *options = (infer_options){.shard = {0, 1}};
     *code = CLI_USAGE;
     if (!scan(options, syntax, argc, argv, code))
         return false;
     options->inputs = argv + optind;
     options->input_count = (size_t)(argc - optind);
     return check(options, syntax);
+}
+
+void infer_options_free(infer_options *options)
+{
+    infer_edf_options_free(&options->edf);
 }

@@ -34,18 +34,26 @@ static void put_shapes(const infer_result *result)
 static void put_input(const infer_session *s, size_t index)
 {
     const infer_result *result = &s->results[index];
-    fputs(index ? ",\n    {\"input\": " : "\n    {\"input\": ", stdout);
-    json_put_string(stdout, s->options.inputs[index]);
+    const sample *input = infer_sample(s, index);
+    fputs(index ? ",\n    {\"id\": " : "\n    {\"id\": ", stdout);
+    json_put_string(stdout, input->id);
+    fputs(", \"input\": ", stdout);
+    json_put_string(stdout, input->path);
     printf(", \"status\": \"%s\", \"exit_code\": %d",
-           !result->started ? "not started"
-           : result->code   ? "failed"
-                            : "done",
+           result->complete   ? "skipped"
+           : !result->started ? "not started"
+           : result->code     ? "failed"
+                              : "done",
            result->code);
     printf(", \"epochs\": %zu, \"samples\": %zu, \"dropped_samples\": %zu, \"seconds\": %.6f",
            result->epochs, result->samples, result->dropped, result->seconds);
     put_shapes(result);
     fputs(", \"output\": ", stdout);
-    json_put_string(stdout, is_done(result) ? s->targets.paths[index] : NULL);
+    json_put_string(stdout, is_done(result) || result->complete
+                                ? targets_path(&s->targets, TARGET_EMBEDDINGS, index)
+                                : NULL);
+    if (result->recording)
+        printf(", \"recording\": {%s}", result->recording);
     fputs(", \"error\": ", stdout);
     json_put_string(stdout, result->error);
     putchar('}');
@@ -81,12 +89,14 @@ static void put_timings(const infer_timings *t, size_t epochs)
     printf("\"write_ms\": %.3f, \"total_ms\": %.3f}", t->write, t->total);
     printf(",\n  \"epochs\": %zu,\n  \"epochs_per_s\": ", epochs);
     json_put_double(stdout, t->compute > 0 ? (double)epochs / t->compute * 1e3 : 0);
+    /* The share of the time since the first input that went into computing. */
+    printf(",\n  \"busy\": %.4f", t->run > 0 ? t->compute / t->run : 0);
 }
 
 int infer_report(const infer_session *s, int code)
 {
     size_t epochs = 0;
-    for (size_t i = 0; i < s->options.input_count; i++)
+    for (size_t i = 0; i < s->count; i++)
         epochs += is_done(&s->results[i]) ? s->results[i].epochs : 0;
     fputs("{\n  \"program\": ", stdout);
     json_put_string(stdout, s->kind->syntax.program);
@@ -94,8 +104,11 @@ int infer_report(const infer_session *s, int code)
     printf(",\n  \"exit_code\": %d", code);
     put_model(s);
     put_timings(&s->timings, epochs);
+    if (s->options.shard_given)
+        printf(",\n  \"shard\": %zu,\n  \"shards\": %zu", s->options.shard.index,
+               s->options.shard.count);
     fputs(",\n  \"inputs\": [", stdout);
-    for (size_t i = 0; i < s->options.input_count; i++)
+    for (size_t i = 0; i < s->count; i++)
         put_input(s, i);
     puts("\n  ]\n}");
     if (fflush(stdout) != 0 || ferror(stdout))

@@ -18,11 +18,11 @@ enum { GRACE = 1 }; /* seconds */
 
 static volatile sig_atomic_t first_signal;
 static char farewell[64]; /* made beforehand, since a handler can't */
-static _Atomic(const char *) made_folder;
+static _Atomic(const char *) made_folders[INTERRUPT_FOLDERS];
 
-void interrupt_remove_folder(const char *folder)
+void interrupt_remove_folder(int place, const char *folder)
 {
-    atomic_store(&made_folder, folder);
+    atomic_store(&made_folders[place], folder);
 }
 
 int interrupt_code(void)
@@ -39,9 +39,11 @@ static void on_signal(int number)
         return;
     }
     staged_file_unlink_now();
-    const char *folder = atomic_load(&made_folder);
-    if (folder)
-        rmdir(folder); /* fails, as it should, where an output lies in it */
+    for (int i = 0; i < INTERRUPT_FOLDERS; i++) {
+        const char *folder = atomic_load(&made_folders[i]);
+        if (folder)
+            rmdir(folder); /* fails, as it should, where an output lies in it */
+    }
     ssize_t said = write(STDERR_FILENO, farewell, strlen(farewell));
     (void)said;
     _exit(first_signal == SIGTERM ? CLI_TERMINATED : CLI_INTERRUPTED);

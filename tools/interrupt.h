@@ -10,9 +10,11 @@ void interrupt_watch(void);
 /* CLI_INTERRUPTED or CLI_TERMINATED once a signal has come, else 0. */
 int interrupt_code(void);
 
-/* A folder that goes, if it is empty, when a signal ends the process at once; NULL: none. The
- * string must live until the next call. */
-void interrupt_remove_folder(const char *folder);
+enum { INTERRUPT_FOLDERS = 3 };
+
+/* A folder that goes, if it is empty, when a signal ends the process at once; NULL: none. `place`
+ * is below INTERRUPT_FOLDERS; the string must live until the next call for it. */
+void interrupt_remove_folder(int place, const char *folder);
 
 /* Files opened later must not become standard input, output or error because those were closed. */
 void interrupt_hold_streams(void);

@@ -9,6 +9,8 @@
 
 enum { CLS, PATCHES, MEAN };
 
+enum { RATE = 64 }; /* Hz, which the model's file does not tell */
+
 static psgvit_status open_encoder(void **encoder, psgvit_device *device,
                                   const infer_options *options, psgvit_error *err)
 {
@@ -37,8 +39,11 @@ static void describe(const void *encoder, infer_facts *facts)
         .variant = info->variant,
         .channels = info->leads,
         .samples = info->samples,
+        .rate = RATE,
         .has = {[CLS] = true, [PATCHES] = true, [MEAN] = true},
         .usual = CLS,
+        .vector = CLS,
+        .vector_width = info->width,
     };
 }
 
@@ -90,8 +95,9 @@ static const char *const help[] = {
     "\n"
     "Embeds 30 s epochs of 12-channel polysomnography (64 Hz, z-scored) by the model OSF.\n"
     "\n"
-    "INPUT is a file or a pipe, - is standard input: NPY by its content, else raw little-endian\n"
-    "float32. Raw is [E,12,T]; NPY (float32, C order) is [E,12,T] or one whole recording [12,L].\n"
+    "INPUT is a file or a pipe, - is standard input: EDF, BDF or NPY by its content, else raw\n"
+    "little-endian float32. Of an EDF the channels are found by their names and prepared. Raw is\n"
+    "[E,12,T]; NPY (float32, C order) is [E,12,T] or one whole recording [12,L], both prepared.\n"
     "Channels: ECG, EMG chin, EMG left leg, EMG right leg, abdomen, thorax, nasal pressure,\n"
     "snoring, EOG E1-A2, EOG E2-A1, EEG C3-A2, EEG C4-A1; a missing one is zeros.\n"
     "\n",
@@ -99,16 +105,20 @@ static const char *const help[] = {
     "  -c config.json         a config that must agree with the weights\n" INFER_HELP_OUT,
     "      --outputs LIST     of cls [E,D] (default), patches [E,N,D], mean [E,D]; .npy holds\n"
     "                         one, .csv holds cls or mean\n"
-    "      --input-format F   raw, npy or edf (not read yet), whatever name and content say\n"
+    "      --input-format F   raw, npy or edf, whatever name and content say\n"
     "      --samples T        samples of an epoch (default: the model's, 1920): a multiple of 64\n"
     "      --layout LAYOUT    epochs (default), or channels: raw data is one recording [12,L],\n"
     "                         cut into epochs; a last, partial epoch is dropped\n" INFER_HELP_NAN
-    "      --no-clamp         don't clamp samples to [-6, 6]\n",
+    "      --no-clamp         don't clamp samples to [-6, 6]\n" INFER_HELP_EDF
+    "      --prep PRESET      how an EDF is prepared: osf-train (default; as the training data\n"
+    "                         was), osf-clean (the same intent, better filters) or none\n",
+    INFER_HELP_BESIDE,
+    INFER_HELP_MANY,
     INFER_HELP_DEVICE,
     INFER_HELP_TALK,
     INFER_HELP_CODES,
     "\nExample: the embeddings of a night as a table\n"
-    "    osf-infer -m osf-base.safetensors -o night.csv night.bin\n",
+    "    osf-infer -m osf-base.safetensors -o night.csv night.edf\n",
     NULL,
 };
 
@@ -116,9 +126,9 @@ int main(int argc, char **argv)
 {
     static const infer_kind osf = {
         .syntax = {.program = "osf-infer",
+                   .tool = INFER_OSF,
                    .outputs = {[CLS] = "cls", [PATCHES] = "patches", [MEAN] = "mean"},
                    .flat = {[CLS] = true, [MEAN] = true},
-                   .no_clamp = true,
                    .help = help},
         .lacking = "the model lacks an output that is wanted",
         .open = open_encoder,

@@ -24,6 +24,34 @@ static bool is_newer(const struct stat *a, const struct stat *b)
                                                   : a->st_mtim.tv_nsec > b->st_mtim.tv_nsec;
 }
 
+/* `find` gives the value of a key, NULL if there is none. */
+static bool has_entries(const resume_wanted *wanted,
+                        const char *(*find)(const void *metadata, const char *key),
+                        const void *metadata)
+{
+    for (size_t i = 0; i < wanted->count; i++) {
+        const char *found = find(metadata, wanted->entries[i].key);
+        if (!found || strcmp(found, wanted->entries[i].value) != 0)
+            return false;
+    }
+    for (size_t i = 0; i < wanted->count_if_there; i++) {
+        const char *found = find(metadata, wanted->entries_if_there[i].key);
+        if (found && strcmp(found, wanted->entries_if_there[i].value) != 0)
+            return false;
+    }
+    return true;
+}
+
+static const char *find_in_safetensors(const void *file, const char *key)
+{
+    return psgvit_weights_metadata(file, key);
+}
+
+static const char *find_in_json(const void *metadata, const char *key)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata, key));
+}
+
 static bool check_safetensors(const char *path, const resume_wanted *wanted, size_t *epochs)
 {
     psgvit_weights *file = NULL;
@@ -31,11 +59,7 @@ static bool check_safetensors(const char *path, const resume_wanted *wanted, siz
     if (psgvit_weights_open(&file, path, &params, NULL))
         return false;
     const psgvit_tensor *tensor = psgvit_weights_find(file, wanted->tensor);
-    bool same = tensor && tensor->rank > 0;
-    for (size_t i = 0; i < wanted->count && same; i++) {
-        const char *found = psgvit_weights_metadata(file, wanted->entries[i].key);
-        same = found && !strcmp(found, wanted->entries[i].value);
-    }
+    bool same = tensor && tensor->rank > 0 && has_entries(wanted, find_in_safetensors, file);
     if (same)
         *epochs = (size_t)tensor->shape[0];
     psgvit_weights_close(&file);
@@ -57,17 +81,20 @@ static bool compare(const char *at, const resume_wanted *wanted, size_t *epochs)
     cJSON *shapes = metadata ? take_object(&at, ", \"shapes\": ") : NULL;
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(shapes, wanted->tensor);
     const cJSON *rows = cJSON_GetArrayItem(shape, 0);
-    bool same = cJSON_IsNumber(rows) && rows->valuedouble >= 0;
-    for (size_t i = 0; i < wanted->count && same; i++) {
-        const writer_entry *entry = &wanted->entries[i];
-        const cJSON *found = cJSON_GetObjectItemCaseSensitive(metadata, entry->key);
-        same = cJSON_IsString(found) && !strcmp(found->valuestring, entry->value);
-    }
+    bool same = cJSON_IsNumber(rows) && rows->valuedouble >= 0 &&
+                has_entries(wanted, find_in_json, metadata);
     if (same)
         *epochs = (size_t)rows->valuedouble;
     cJSON_Delete(metadata);
     cJSON_Delete(shapes);
     return same;
+}
+
+static bool ends_whole(FILE *file)
+{
+    char tail[3];
+    return fseek(file, -(long)sizeof tail, SEEK_END) == 0 &&
+           fread(tail, 1, sizeof tail, file) == sizeof tail && !memcmp(tail, "]}\n", sizeof tail);
 }
 
 static bool check_json(const char *path, const resume_wanted *wanted, size_t *epochs)
@@ -77,7 +104,7 @@ static bool check_json(const char *path, const resume_wanted *wanted, size_t *ep
     bool same = false;
     if (head) {
         head[fread(head, 1, HEAD_BYTES, file)] = '\0';
-        same = compare(head, wanted, epochs);
+        same = compare(head, wanted, epochs) && ends_whole(file);
     }
     free(head);
     if (file)

@@ -16,9 +16,10 @@ bool resume_can_read(writer_format format);
 
 /* What a complete output has. */
 typedef struct resume_wanted {
-    const char *tensor;          /* the name of one */
-    const writer_entry *entries; /* [count] of the metadata */
-    size_t count;
+    const char *tensor;                   /* the name of one */
+    const writer_entry *entries;          /* [count] of the metadata */
+    const writer_entry *entries_if_there; /* [count_if_there]: these values, or no such key */
+    size_t count, count_if_there;
 } resume_wanted;
 
 /* True if `output` has all that and `input` is no newer; *epochs becomes the number of its epochs.

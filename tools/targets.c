@@ -18,99 +18,126 @@ static int no_memory(cli_failure *failure)
     return cli_fail(failure, CLI_MEMORY, "out of memory: the names of the outputs");
 }
 
-/* "<folder>/<name of the input with its suffix replaced>"; standard input is "stdin". NULL if there
- * is no memory. */
-static char *name_in_folder(const char *folder, const char *input, const char *suffix)
+/* "<folder>/<ID>.<suffix>"; NULL if there is no memory. */
+static char *name_in_folder(const char *folder, const char *id, const char *suffix)
 {
-    size_t length = strlen(input);
-    while (length > 1 && input[length - 1] == '/')
-        length--;
-    size_t start = length;
-    while (start > 0 && input[start - 1] != '/')
-        start--;
-    const char *name = input + start;
-    length -= start;
-    if (!strcmp(input, "-")) {
-        name = "stdin";
-        length = strlen(name);
-    }
-    for (size_t i = length; i-- > 1;) /* a dot at the start makes a hidden file, not a suffix */
-        if (name[i] == '.') {
-            length = i;
-            break;
-        }
     char *path = NULL;
     const char *slash = !strcmp(folder, "/") ? "" : "/";
-    if (asprintf(&path, "%s%s%.*s.%s", folder, slash, (int)length, name, suffix) < 0)
-        return NULL;
-    return path;
+    return asprintf(&path, "%s%s%s.%s", folder, slash, id, suffix) < 0 ? NULL : path;
 }
 
-typedef struct pair {
-    const char *target, *input;
-} pair;
-
-static int by_target(const void *a, const void *b)
+/* `given` up to its last slash, without those at its end. */
+static char *folder_of(const char *given, bool whole)
 {
-    return strcmp(((const pair *)a)->target, ((const pair *)b)->target);
+    size_t length = strlen(given);
+    while (!whole && length > 1 && given[length - 1] != '/')
+        length--;
+    while (length > 1 && given[length - 1] == '/')
+        length--;
+    return strndup(given, length);
 }
 
-static int check_collisions(const targets *t, const infer_options *options, cli_failure *failure)
+/* `given` names a folder as a whole (OUT), or ends in a slash and perhaps a suffix, or is a file.
+ */
+static int plan_set(target_set *set, const targets *t, const infer_options *options,
+                    const sample_list *list, const infer_companion *given, cli_failure *failure)
 {
-    pair *pairs = malloc(t->count * sizeof *pairs);
-    if (!pairs)
+    bool whole = given->path == options->out;
+    set->paths = calloc(t->count + 1, sizeof *set->paths);
+    set->folder = given->folder ? folder_of(given->path, whole) : NULL;
+    if (!set->paths || (given->folder && !set->folder))
         return no_memory(failure);
-    for (size_t i = 0; i < t->count; i++)
-        pairs[i] = (pair){t->paths[i], options->inputs[i]};
-    qsort(pairs, t->count, sizeof *pairs, by_target);
-    int code = CLI_DONE;
-    for (size_t i = 1; i < t->count && !code; i++)
-        if (!strcmp(pairs[i - 1].target, pairs[i].target))
-            code = cli_fail(failure, CLI_USAGE, "%s and %s would both be written to %s",
-                            pairs[i - 1].input, pairs[i].input, pairs[i].target);
-    free(pairs);
-    return code;
+    for (size_t k = 0; k < t->count; k++) {
+        const char *id = list->samples[shard_input(&options->shard, k)].id;
+        set->paths[k] =
+            set->folder ? name_in_folder(set->folder, id, given->suffix) : strdup(given->path);
+        if (!set->paths[k])
+            return no_memory(failure);
+    }
+    return CLI_DONE;
 }
 
-/* The sources must survive: an embedding is never written over what it is made from. */
-static int check_source(const char *target, const char *source, cli_failure *failure)
+/* Of the whole list, so that all shards agree. */
+static int check_twins(const infer_options *options, const sample_list *list, cli_failure *failure)
 {
-    struct stat a, b;
-    if (!source || !strcmp(source, "-") || stat(target, &a) != 0 || stat(source, &b) != 0)
+    const sample *first, *second;
+    if (!options->folder) /* then there is one input */
         return CLI_DONE;
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+    int code = sample_list_twins(list, &first, &second, failure);
+    if (code || !first)
+        return code;
+    return cli_fail(failure, CLI_USAGE, "%s and %s would both be written to %s%s%s.%s", first->path,
+                    second->path, options->out,
+                    options->out[strlen(options->out) - 1] == '/' ? "" : "/", first->id,
+                    writer_format_names[options->format]);
+}
+
+/* The sources must survive: nothing is ever written over what it is made from. */
+static int check_source(const char *target, const struct stat *there, const char *source,
+                        cli_failure *failure)
+{
+    struct stat st;
+    if (!source || !strcmp(source, "-") || stat(source, &st) != 0 || st.st_dev != there->st_dev ||
+        st.st_ino != there->st_ino)
         return CLI_DONE;
     return cli_fail(failure, CLI_USAGE, "%s would be written over %s, from which it is made",
                     target, source);
 }
 
-int targets_plan(targets *t, const infer_options *options, cli_failure *failure)
+static int check_target(const char *target, const infer_options *options, const sample *input,
+                        cli_failure *failure)
 {
-    *t = (targets){.count = options->input_count};
-    t->paths = calloc(t->count, sizeof *t->paths);
-    t->folder = options->folder ? strdup(options->out) : NULL;
-    if (!t->paths || (options->folder && !t->folder))
-        return no_memory(failure);
-    for (size_t n = t->folder ? strlen(t->folder) : 0; n > 1 && t->folder[n - 1] == '/'; n--)
-        t->folder[n - 1] = '\0';
-    for (size_t i = 0; i < t->count; i++) {
-        t->paths[i] = t->folder ? name_in_folder(t->folder, options->inputs[i],
-                                                 writer_format_names[options->format])
-                                : strdup(options->out);
-        if (!t->paths[i])
-            return no_memory(failure);
+    const char *const sources[] = {input->path, options->model, options->config, options->head,
+                                   options->list};
+    struct stat there;
+    if (!strcmp(target, "-") || stat(target, &there) != 0)
+        return CLI_DONE;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        int code = check_source(target, &there, sources[i], failure);
+        if (code)
+            return code;
     }
-    int code = check_collisions(t, options, failure);
-    for (size_t i = 0; i < t->count && !code; i++) {
-        if (!strcmp(t->paths[i], "-"))
-            continue;
-        code = check_source(t->paths[i], options->inputs[i], failure);
-        if (!code)
-            code = check_source(t->paths[i], options->model, failure);
-        if (!code)
-            code = check_source(t->paths[i], options->config, failure);
+    return CLI_DONE;
+}
+
+/* Those of input `k`, against its sources and each other. */
+static int check_input(const targets *t, const infer_options *options, const sample_list *list,
+                       size_t k, cli_failure *failure)
+{
+    const sample *input = &list->samples[shard_input(&options->shard, k)];
+    for (int kind = 0; kind < TARGET_KINDS; kind++) {
+        const char *target = targets_path(t, (target_kind)kind, k);
+        int code = target ? check_target(target, options, input, failure) : CLI_DONE;
+        if (code)
+            return code;
+        for (int other = 0; target && other < kind; other++) {
+            const char *taken = targets_path(t, (target_kind)other, k);
+            if (taken && !strcmp(taken, target))
+                return cli_fail(failure, CLI_USAGE, "two things would be written to %s", target);
+        }
     }
+    return CLI_DONE;
+}
+
+int targets_plan(targets *t, const infer_options *options, const sample_list *list,
+                 cli_failure *failure)
+{
+    const infer_companion out = {options->out, options->folder,
+                                 writer_format_names[options->format]};
+    const infer_companion *const given[TARGET_KINDS] = {&out, &options->hypnogram, &options->page};
+    *t = (targets){.count = shard_share(&options->shard, list->count)};
+    int code = check_twins(options, list, failure);
+    for (int kind = 0; kind < TARGET_KINDS && !code; kind++)
+        if (given[kind]->path)
+            code = plan_set(&t->sets[kind], t, options, list, given[kind], failure);
+    for (size_t k = 0; k < t->count && !code; k++)
+        code = check_input(t, options, list, k, failure);
     return code;
+}
+
+const char *targets_path(const targets *t, target_kind kind, size_t index)
+{
+    return t->sets[kind].paths ? t->sets[kind].paths[index] : NULL;
 }
 
 /* The folder that must take a new name: OUT itself, or its parent while it is missing. */
@@ -147,32 +174,46 @@ static int check_folder(const char *folder, cli_failure *failure)
                           strerror(errno));
 }
 
-int targets_check(const targets *t, cli_failure *failure)
+static int make_folder(target_set *set, int kind, cli_failure *failure)
 {
-    return t->folder ? check_folder(t->folder, failure) : staged_file_check(t->paths[0], failure);
+    set->made = mkdir(set->folder, 0777) == 0;
+    if (set->made)
+        interrupt_remove_folder(kind, set->folder);
+    if (set->made || errno == EEXIST)
+        return CLI_DONE;
+    return cli_fail(failure, CLI_OUTPUT, "%s: the folder can't be made: %s", set->folder,
+                    strerror(errno));
 }
 
-int targets_make_folder(targets *t, cli_failure *failure)
+int targets_prepare(targets *t, cli_failure *failure)
 {
-    if (!t->folder || t->made)
-        return CLI_DONE;
-    t->made = mkdir(t->folder, 0777) == 0;
-    if (t->made)
-        interrupt_remove_folder(t->folder);
-    if (t->made || errno == EEXIST)
-        return CLI_DONE;
-    return cli_fail(failure, CLI_OUTPUT, "%s: the folder can't be made: %s", t->folder,
-                    strerror(errno));
+    int code = CLI_DONE;
+    for (int kind = 0; kind < TARGET_KINDS && !code; kind++) {
+        target_set *set = &t->sets[kind];
+        if (set->folder) { /* one may lie in the one before */
+            code = check_folder(set->folder, failure);
+            if (!code)
+                code = make_folder(set, kind, failure);
+            if (!code && !set->made)
+                staged_file_sweep(set->folder);
+        } else if (set->paths && t->count > 0) {
+            code = staged_file_check(set->paths[0], failure);
+        }
+    }
+    return code;
 }
 
 void targets_free(targets *t)
 {
-    interrupt_remove_folder(NULL);
-    if (t->made)
-        rmdir(t->folder); /* fails, as it should, where an output lies in it */
-    for (size_t i = 0; t->paths && i < t->count; i++)
-        free(t->paths[i]);
-    free(t->paths);
-    free(t->folder);
+    for (int kind = 0; kind < TARGET_KINDS; kind++) {
+        target_set *set = &t->sets[kind];
+        interrupt_remove_folder(kind, NULL);
+        if (set->made)
+            rmdir(set->folder); /* fails, as it should, where an output lies in it */
+        for (size_t i = 0; set->paths && i < t->count; i++)
+            free(set->paths[i]);
+        free(set->paths);
+        free(set->folder);
+    }
     *t = (targets){0};
 }

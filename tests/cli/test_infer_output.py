@@ -27,7 +27,8 @@ class Formats(Case):
         self.assertEqual({k: v for k, v in metadata.items() if k != "model_sha256"},
                          {"model": self.osf, "variant": "custom", "precision": "f32",
                           "backend": "cpu", "device": device["name"], "isa": device["isa"],
-                          "version": "0.1.0", "inputs": '["night.bin"]'})
+                          "version": "0.1.0", "inputs": '["night.bin"]', "options": "{}",
+                          "source_bytes": str(os.path.getsize("night.bin"))})
         self.infer("-o", "o.safetensors", "night.bin", model=self.synth("nano", "osf-nano"))
         self.assertEqual(self.metadata("o.safetensors")["variant"], "vit_nano")
 

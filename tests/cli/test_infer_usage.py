@@ -7,8 +7,11 @@ import re
 
 from harness import Case, main
 
-OPTIONS = """input-format samples layout outputs backend device list-devices isa precision threads
-batch nan no-mmap progress json format version help""".split()
+OPTIONS = """input-format samples layout cohort alias prep outputs head hypnogram report backend
+device list-devices isa precision threads batch nan no-mmap progress json format list shard resume
+version help""".split()
+ALONE = {"osf-infer": ["no-clamp"],
+         "eegpt-infer": ["channels", "unit", "reref", "resample", "window", "stride"]}
 
 
 class Usage(Case):
@@ -19,6 +22,8 @@ class Usage(Case):
                            "-m", "x", "-o", "y.npy", "z")
         self.fails("osf-infer", 2, "unknown option --channels", "--channels", "12")
         self.fails("eegpt-infer", 2, "unknown option --no-clamp", "--no-clamp")
+        for option in "unit", "reref", "resample", "window", "stride":
+            self.fails("osf-infer", 2, f"unknown option --{option}", f"--{option}", "1")
 
     def test_no_abbreviations(self):
         self.infer_fails(2, "unknown option --prec", "--prec", "f32", "-o", "x.npy", "night.bin")
@@ -32,10 +37,16 @@ class Usage(Case):
                 self.infer_fails(2, [option, f"'{value}'"], option, value, *rest)
         self.eegpt_fails(2, ["--channels", "'x'"], "--channels", "x", "-o", "x.npy", "eeg.bin")
         for option in ["--input-format", "--layout", "--backend", "--isa", "--precision", "--nan",
-                       "--progress", "--format", "--outputs"]:
+                       "--progress", "--format", "--outputs", "--cohort", "--prep", "--shard"]:
             for value in ["nonsense", "", "AUTO"]:
                 self.infer_fails(2, [option, f"'{value}'"], option, value, *rest)
-        self.infer_fails(2, "--device", "--device", "", *rest)
+        for option in ["--unit", "--reref", "--resample", "--window", "--stride"]:
+            for value in ["nonsense", "", "0", "-1", "1e3", "inf", "1.2.3", ".", "uv", "86401"]:
+                self.eegpt_fails(2, [option, f"'{value}'"], option, value, *rest)
+        for option in ["--device", "--head", "--hypnogram", "--report", "--list", "--alias"]:
+            self.infer_fails(2, option, option, "", *rest)
+        self.infer_fails(2, ["--prep", "osf-clean", "'eegpt-tueg'"], "--prep", "eegpt-tueg", *rest)
+        self.eegpt_fails(2, ["--prep", "eegpt-sleep", "'osf-train'"], "--prep", "osf-train", *rest)
 
     def test_missing_values(self):
         for option in ["-m", "-o", "-c", "--batch", "--outputs", "--device"]:
@@ -116,7 +127,7 @@ class Usage(Case):
 
 class Words(Case):
     def test_help(self):
-        for tool, extra in ("osf-infer", ["no-clamp"]), ("eegpt-infer", ["channels"]):
+        for tool, extra in ALONE.items():
             p = self.run_tool(tool, "--help")
             text = p.stdout.decode()
             self.assertEqual(p.stderr, "")
