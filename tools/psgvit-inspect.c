@@ -23,8 +23,8 @@
 static const char help[] =
     "Usage: psgvit-inspect FILE [--model] [-c config.json] [--json]\n"
     "\n"
-    "Shows what is in a safetensors file (tensors, metadata) or a recording (shape, statistics; of\n"
-    "EDF and BDF the header, gaps, and what of it is odd).\n"
+    "Shows what is in a safetensors file (tensors, metadata) or a recording (shape, statistics;\n"
+    "of EDF and BDF the header, gaps, and what is odd).\n"
     "A file is a recording if its content is NPY, EDF or BDF, or else its name ends in .npy, "
     ".edf,\n"
     ".bdf or .bin; everything else is read as safetensors.\n"
