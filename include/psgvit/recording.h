@@ -115,8 +115,11 @@ typedef struct psgvit_recording_params {
     const char *const *names; /* [channels] of the model's inputs; NULL with 12 channels: OSF's */
     double rate;              /* Hz that the model wants; 0: 64 for OSF's leads, else 256 */
     psgvit_cohort cohort;
-    const char *aliases;      /* lines NAME=LABEL,LABEL,... that come before the tables; a label may
-                                 be an expression A-B; NULL: none */
+    const char *aliases;      /* lines NAME=LABEL,LABEL,..., tried in their order and before the
+                                 tables. A label in double quotes may hold commas, and "" for a
+                                 quote; LABEL#2 is the second of equal ones; A-B, where no channel
+                                 is called so, is A minus B. A line that begins with '#' is a
+                                 comment. NULL: none */
     psgvit_prep prep;
     psgvit_unit unit;         /* of EEGPT's presets, as the next two */
     psgvit_reref reref;
