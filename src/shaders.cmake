@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# The shaders: each .comp becomes a .spv of Vulkan 1.1 in the build folder, and vulkan/modules.S puts
-# them into the library. Appends to `sources`.
+# The shaders: each .comp becomes a .spv of Vulkan 1.1 in the build folder; those that few compilers
+# can make are in shaders/spirv/ already (scripts/spirv.sh). vulkan/modules.S puts all of them into
+# the library. Appends to `sources`.
 
 enable_language(ASM)
 find_program(PSGVIT_GLSLANG NAMES glslang glslangValidator)
@@ -17,12 +18,14 @@ file(MAKE_DIRECTORY ${spirv_folder})
 foreach(shader ${shaders})
     add_custom_command(
         OUTPUT ${spirv_folder}/${shader}.spv
-        COMMAND ${PSGVIT_GLSLANG} -V --quiet --target-env vulkan1.1
+        COMMAND ${PSGVIT_GLSLANG} -V -g0 --quiet --target-env vulkan1.1
                 -o ${spirv_folder}/${shader}.spv ${shader_folder}/${shader}.comp
         DEPENDS ${shader_folder}/${shader}.comp ${shader_folder}/view.glsl ${shader_folder}/exp.glsl
         VERBATIM)
     list(APPEND spirv ${spirv_folder}/${shader}.spv)
 endforeach()
+set(ready ${shader_folder}/spirv/linear_bf16.spv ${shader_folder}/spirv/linear_f16.spv)
 set_source_files_properties(vulkan/modules.S PROPERTIES
-    OBJECT_DEPENDS "${spirv}" INCLUDE_DIRECTORIES ${spirv_folder})
+    OBJECT_DEPENDS "${spirv};${ready}"
+    INCLUDE_DIRECTORIES "${spirv_folder};${shader_folder}/spirv")
 list(APPEND sources vulkan/modules.S)

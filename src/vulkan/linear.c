@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The linear layer: how weights are packed, which class of tiles a shape gets, and the dispatches
- * of linear.comp.
+ * The linear layer: which class of tiles a shape gets, and the dispatches of linear.comp,
+ * linear_f16.comp and linear_bf16.comp.
  */
 #include "vulkan/linear.h"
 
@@ -9,67 +9,60 @@
 
 static const double MOST_FLOPS = 16e9; /* of a dispatch, so that none takes long */
 
-/* ---- float32: panels of 32 rows, k-major ---- */
+/* ---- classes of tiles ---- */
 
-enum { PANEL = 32 };
-
-static uint64_t panels_bytes(size_t n, size_t k)
-{
-    return (uint64_t)((n + PANEL - 1) / PANEL * PANEL) * k * sizeof(float);
-}
-
-/* Panel by panel, so that whole lines of 32 are written where all of its rows are there. */
-static void pack_panels(const float *rows, size_t first, size_t count, size_t n, size_t k,
-                        float scale, void *packed)
-{
-    (void)n;
-    for (size_t r = 0; r < count;) {
-        size_t lane = (first + r) % PANEL, lanes = PANEL - lane;
-        lanes = lanes < count - r ? lanes : count - r;
-        float *panel = (float *)packed + (first + r - lane) * k + lane;
-        for (size_t c = 0; c < k; c++)
-            for (size_t i = 0; i < lanes; i++)
-                panel[c * PANEL + i] = rows[(r + i) * k + c] * scale;
-        r += lanes;
-    }
-}
-
-static const vk_packing panels = {panels_bytes, pack_panels, 0.0f};
-
-const vk_packing *pv_vk_packing_of(const vk_device *device, psgvit_precision precision, int *number)
-{
-    (void)device;
-    *number = (int)precision;
-    return &panels;
-}
-
-/* ---- tiles ---- */
-
-const vk_tile pv_vk_tiles[] = {
-    {16, 16, 128, 2, 4, 8, 0, 0, 16},
-    {128, 128, 16, 8, 8, 1, 0, 256, 0},
-    {64, 64, 16, 4, 4, 1, 0, 192, 0},
-    {32, 32, 64, 4, 4, 4, 0, 0, 0},
-    {64, 64, 8, 8, 4, 1, 0, 0, 0},
+/* The largest tile that still gives every part of a large GPU work. A thread's chain of sums is at
+ * most 768 long. */
+static const vk_tile tiles_f32[] = {
+    /* a probe: few columns, long k, so that threads divide k */
+    {16, 16, 64, 2, 4, 8, 0, 0, 16},
+    {128, 128, 8, 8, 8, 1, 48, 256, 0},
+    {64, 64, 16, 4, 4, 1, 24, 192, 0},
+    /* one epoch: little work, so that threads divide k, too */
+    {32, 32, 32, 4, 4, 4, 0, 0, 0},
+    /* what every device can run */
+    {64, 64, 8, 8, 4, 1, 48, 0, 0},
 };
-const size_t pv_vk_tile_count = sizeof pv_vk_tiles / sizeof *pv_vk_tiles;
 
-static uint32_t threads_of(const vk_tile *t)
+/* The same for a subgroup's matrices. */
+static const vk_tile tiles_matrix[] = {
+    {192, 128, 64, 48, 64, 1, 0, 256, 0},
+    {96, 96, 64, 48, 48, 1, 0, 100, 0},
+    {32, 64, 128, 16, 32, 1, 0, 100, 0},
+    {32, 32, 64, 16, 16, 1, 0, 0, 0},
+};
+
+vk_tiles pv_vk_tiles(psgvit_precision precision)
 {
-    return t->bm / t->tm * (t->bn / t->tn) * t->split;
+    if (precision == PSGVIT_F32)
+        return (vk_tiles){tiles_f32, sizeof tiles_f32 / sizeof *tiles_f32};
+    return (vk_tiles){tiles_matrix, sizeof tiles_matrix / sizeof *tiles_matrix};
 }
 
-static size_t shared_bytes(const vk_tile *t)
+static uint32_t threads_of(const vk_device *d, psgvit_precision precision, const vk_tile *t)
 {
-    size_t slabs = 2 * t->bk * (t->bm + t->bn + 8), sums = (t->split - 1) * t->bm * t->bn;
-    return (slabs > sums ? slabs : sums) * sizeof(float);
+    uint32_t parts = t->bm / t->tm * (t->bn / t->tn);
+    return parts * (precision == PSGVIT_F32 ? t->split : d->features.subgroup);
 }
 
-bool pv_vk_tile_runs(const vk_device *d, const vk_tile *t)
+/* As the shaders declare it. */
+static size_t shared_bytes(psgvit_precision precision, const vk_tile *t)
 {
-    return threads_of(t) <= d->limits.maxComputeWorkGroupInvocations &&
-           threads_of(t) <= d->limits.maxComputeWorkGroupSize[0] &&
-           shared_bytes(t) <= d->limits.maxComputeSharedMemorySize;
+    size_t slabs = 2 * t->bk * (t->bm + t->bn + 8) * sizeof(float);
+    size_t sums = (t->split - 1) * t->bm * t->bn * sizeof(float);
+    if (precision != PSGVIT_F32) {
+        slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16;
+        sums = t->bm / t->tm * (t->bn / t->tn) * 16 * (t->tn / 4 + 1) * 16;
+    }
+    return slabs > sums ? slabs : sums;
+}
+
+bool pv_vk_tile_runs(const vk_device *d, psgvit_precision precision, const vk_tile *t)
+{
+    uint32_t threads = threads_of(d, precision, t);
+    return threads <= d->limits.maxComputeWorkGroupInvocations &&
+           threads <= d->limits.maxComputeWorkGroupSize[0] &&
+           shared_bytes(precision, t) <= d->limits.maxComputeSharedMemorySize;
 }
 
 static size_t tiles_along(size_t length, uint32_t tile)
@@ -77,18 +70,28 @@ static size_t tiles_along(size_t length, uint32_t tile)
     return (length + tile - 1) / tile;
 }
 
-const vk_tile *pv_vk_tile_for(const vk_device *device, size_t m, size_t n)
+const vk_tile *pv_vk_tile_for(const vk_device *device, psgvit_precision precision, size_t m,
+                              size_t n)
 {
-    for (size_t i = 0; i + 1 < pv_vk_tile_count; i++) {
-        const vk_tile *t = &pv_vk_tiles[i];
-        if (pv_vk_tile_runs(device, t) && (!t->most_columns || n <= t->most_columns) &&
+    const vk_tiles tiles = pv_vk_tiles(precision);
+    for (size_t i = 0; i + 1 < tiles.count; i++) {
+        const vk_tile *t = &tiles.at[i];
+        if (pv_vk_tile_runs(device, precision, t) && (!t->most_columns || n <= t->most_columns) &&
             tiles_along(m, t->bm) * tiles_along(n, t->bn) >= t->enough)
             return t;
     }
-    return &pv_vk_tiles[pv_vk_tile_count - 1];
+    return &tiles.at[tiles.count - 1];
 }
 
 /* ---- dispatches ---- */
+
+typedef struct layer {
+    const vk_matrix *matrix;
+    pv_tensor bias;
+    psgvit_precision precision;
+    pv_epilogue epilogue;
+    const vk_tile *tile;
+} layer;
 
 /* Rows that one dispatch may have: whole tiles, as many as its work and the grid allow. */
 static size_t rows_at_once(const vk_device *d, const vk_tile *t, size_t n, size_t k)
@@ -106,46 +109,66 @@ static pv_tensor rows_from(pv_tensor t, size_t first, size_t count)
     return t;
 }
 
-static psgvit_status record_rows(pv_plan *plan, const vk_tile *t, pv_tensor x,
-                                 const pv_linear_weight *weight, pv_epilogue epilogue, pv_tensor y,
-                                 psgvit_error *err)
+static psgvit_status bind(const pv_plan *plan, const layer *l, pv_tensor x, pv_tensor y,
+                          vk_dispatch *d, bool *x_fours, bool *y_fours, psgvit_error *err)
 {
-    const size_t n = y.cols, k = x.cols;
-    const vk_use matrix = pv_vk_use_matrix((const vk_matrix *)weight->matrix);
-    const bool bias = weight->bias.buffer != NULL;
-    vk_dispatch d = {0}, last = {0};
-    PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
-    const bool x_fours = pv_vk_fours(&d, x);
-    d.use[d.uses++] = matrix;
-    PV_TRY(pv_vk_bind_view(plan, &d, y, true, err));
-    const bool y_fours = pv_vk_fours(&d, y) && t->tn % 4 == 0;
-    if (bias)
-        PV_TRY(pv_vk_bind(plan, &last, weight->bias, false, err));
-    d.use[d.uses++] = bias ? last.use[0] : matrix; /* no binding stays empty */
-    pv_vk_push(&d, last.push[0]);
+    const vk_use matrix = pv_vk_use_matrix(l->matrix);
+    vk_dispatch bias = {0};
+    PV_TRY(pv_vk_bind_view(plan, d, x, false, err));
+    *x_fours = pv_vk_fours(d, x);
+    d->use[d->uses++] = matrix;
+    PV_TRY(pv_vk_bind_view(plan, d, y, true, err));
+    *y_fours = pv_vk_fours(d, y) && l->tile->tn % 4 == 0;
+    if (l->bias.buffer)
+        PV_TRY(pv_vk_bind(plan, &bias, l->bias, false, err));
+    d->use[d->uses++] = l->bias.buffer ? bias.use[0] : matrix; /* no binding stays empty */
+    pv_vk_push(d, bias.push[0]);
+    return PSGVIT_OK;
+}
+
+static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tensor y,
+                            psgvit_error *err)
+{
+    static const vk_module modules[] = {[PSGVIT_F32] = PV_MODULE_LINEAR,
+                                        [PSGVIT_F16] = PV_MODULE_LINEAR_F16,
+                                        [PSGVIT_BF16] = PV_MODULE_LINEAR_BF16};
+    const vk_device *device = pv_vk_device_of(plan);
+    const vk_tile *t = l->tile;
+    vk_dispatch d = {0};
+    bool x_fours, y_fours;
+    PV_TRY(bind(plan, l, x, y, &d, &x_fours, &y_fours, err));
     pv_vk_push(&d, y.rows);
-    pv_vk_push(&d, n);
-    pv_vk_push(&d, k);
-    const uint32_t constants[PV_VK_CONSTANTS] = {
-        threads_of(t), t->bm, t->bn, t->bk, t->tm, t->tn, t->split, (uint32_t)epilogue, bias,
-        x_fours, y_fours, t->chunk};
-    d.groups[0] = (uint32_t)tiles_along(n, t->bn);
+    pv_vk_push(&d, y.cols);
+    pv_vk_push(&d, x.cols);
+    uint32_t constants[PV_VK_CONSTANTS] = {
+        threads_of(device, l->precision, t), t->bm, t->bn, t->bk, t->tm, t->tn, t->split,
+        (uint32_t)l->epilogue, l->bias.buffer != NULL, x_fours, y_fours, t->chunk};
+    if (l->precision != PSGVIT_F32) {
+        constants[4] = t->bm / t->tm;
+        constants[5] = t->bn / t->tn;
+        constants[6] = device->features.subgroup;
+        /* linear_f16.comp takes 2^-5 of x */
+        pv_vk_push_float(&d, l->matrix->scale * (l->precision == PSGVIT_F16 ? 32.0f : 1.0f));
+    }
+    d.groups[0] = (uint32_t)tiles_along(y.cols, t->bn);
     d.groups[1] = (uint32_t)tiles_along(y.rows, t->bm);
     d.groups[2] = 1;
-    d.flops = 2.0 * (double)y.rows * (double)n * (double)k;
-    return pv_vk_record(plan, &d, PV_MODULE_LINEAR, constants, err);
+    d.flops = 2.0 * (double)y.rows * (double)y.cols * (double)x.cols;
+    return pv_vk_record(plan, &d, modules[l->precision], constants, err);
 }
 
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
 {
     const vk_device *device = pv_vk_device_of(plan);
-    const vk_tile *tile = device->tile ? device->tile : pv_vk_tile_for(device, y.rows, y.cols);
-    const size_t most = rows_at_once(device, tile, y.cols, x.cols);
+    layer l = {(const vk_matrix *)weight->matrix, weight->bias, PSGVIT_F32, epilogue, device->tile};
+    l.precision = (psgvit_precision)l.matrix->packing;
+    if (!l.tile)
+        l.tile = pv_vk_tile_for(device, l.precision, y.rows, y.cols);
+    const size_t most = rows_at_once(device, l.tile, y.cols, x.cols);
     for (size_t first = 0; y.cols && first < y.rows; first += most) {
         const size_t count = y.rows - first < most ? y.rows - first : most;
-        PV_TRY(record_rows(plan, tile, rows_from(x, first, count), weight, epilogue,
-                           rows_from(y, first, count), err));
+        PV_TRY(record(plan, &l, rows_from(x, first, count), rows_from(y, first, count), err));
     }
     return PSGVIT_OK;
 }

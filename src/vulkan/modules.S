@@ -15,6 +15,8 @@ pv_spirv_\name\()_end:
     module mix_channels
     module patchify
     module linear
+    module linear_f16
+    module linear_bf16
     module assemble
     module layernorm
     module attention

@@ -7,6 +7,8 @@
     F(PV_MODULE_MIX_CHANNELS, mix_channels)                                                        \
     F(PV_MODULE_PATCHIFY, patchify)                                                                \
     F(PV_MODULE_LINEAR, linear)                                                                    \
+    F(PV_MODULE_LINEAR_F16, linear_f16)                                                            \
+    F(PV_MODULE_LINEAR_BF16, linear_bf16)                                                          \
     F(PV_MODULE_ASSEMBLE, assemble)                                                                \
     F(PV_MODULE_LAYERNORM, layernorm)                                                              \
     F(PV_MODULE_ATTENTION, attention)                                                              \

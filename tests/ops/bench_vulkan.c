@@ -107,7 +107,7 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
                        const pv_linear_weight weights[COPIES], pv_tensor y)
 {
     pv_plan *plan;
-    bool chosen = tile == pv_vk_tile_for(b->device, s->m, s->n);
+    bool chosen = tile == pv_vk_tile_for(b->device, b->precision, s->m, s->n);
     b->device->tile = tile;
     must(pv_plan_begin(&b->device->base, &plan, &err));
     for (int i = 0; i < COPIES; i++)
@@ -135,11 +135,13 @@ static void bench_linear(bench *b, const linear_shape *s)
         must(pv_store_tensor(store, bias, 1, s->n, &weights[i].bias, &err));
     }
     pv_tensor x = random_tensor(b, s->m, s->k), y = random_tensor(b, s->m, s->n);
-    for (size_t i = 0; i < pv_vk_tile_count; i++)
-        if (pv_vk_tile_runs(b->device, &pv_vk_tiles[i]))
-            bench_tile(b, s, &pv_vk_tiles[i], x, weights, y);
+    const vk_tiles tiles = pv_vk_tiles(b->precision);
+    for (size_t i = 0; i < tiles.count; i++)
+        if (pv_vk_tile_runs(b->device, b->precision, &tiles.at[i]))
+            bench_tile(b, s, &tiles.at[i], x, weights, y);
     for (size_t i = 0; i < b->tile_count; i++)
-        bench_tile(b, s, &b->tiles[i], x, weights, y);
+        if (pv_vk_tile_runs(b->device, b->precision, &b->tiles[i]))
+            bench_tile(b, s, &b->tiles[i], x, weights, y);
     pv_buffer_destroy(&b->device->base, x.buffer);
     pv_buffer_destroy(&b->device->base, y.buffer);
     pv_store_destroy(store);

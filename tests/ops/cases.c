@@ -130,6 +130,12 @@ static double gelu(double x)
     return 0.5 * x * erfc(-x * 0.70710678118654752440);
 }
 
+/* Twice the largest relative error of a number of the precision. */
+static double rounding(void)
+{
+    return precision == PSGVIT_F32 ? 1.2e-7 : precision == PSGVIT_F16 ? 1e-3 : 8e-3;
+}
+
 static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool bias, size_t gap)
 {
     weight w = make_weight(n, k, bias);
@@ -152,7 +158,7 @@ static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool
             sum = epilogue == PV_GELU  ? gelu(sum)
                   : epilogue == PV_ADD ? sum + (double)at(before, i, j)
                                        : sum;
-            near(at(y, i, j), sum, 1.2e-7 * (2 + sqrt((double)k) / 4) * size, "linear", i, j);
+            near(at(y, i, j), sum, rounding() * (2 + sqrt((double)k) / 4) * size, "linear", i, j);
         }
     check_guards(y);
     release(x);

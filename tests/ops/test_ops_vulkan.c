@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every op on a Vulkan device, and linear layers in every class of tiles that it can run.
+ * Every op on a Vulkan device, and linear layers in every precision and class of tiles
+ * that it can run.
  *
  *     test_ops_vulkan [DEVICE]
  *
@@ -15,19 +16,25 @@
 
 enum { SKIPPED = 77 };
 
-static int run_tiles(psgvit_device *device)
+static int run_tiles(psgvit_device *device, psgvit_precision precision)
 {
     vk_device *vulkan = (vk_device *)device;
+    const vk_tiles tiles = pv_vk_tiles(precision);
+    const char *name = psgvit_precision_name(precision);
     int failures = 0;
-    for (size_t i = 0; i < pv_vk_tile_count; i++) {
-        const vk_tile *t = &pv_vk_tiles[i];
-        if (!pv_vk_tile_runs(vulkan, t)) {
-            printf("not tested: tiles of %u x %u, too large for this device\n", t->bm, t->bn);
+    if (!(device->info.precisions & (1u << precision))) {
+        printf("not tested: %s, which this device lacks\n", name);
+        return 0;
+    }
+    for (size_t i = 0; i < tiles.count; i++) {
+        const vk_tile *t = &tiles.at[i];
+        printf("-- %s, tiles of %u x %u x %u\n", name, t->bm, t->bn, t->bk);
+        if (!pv_vk_tile_runs(vulkan, precision, t)) {
+            printf("not tested: too large for this device\n");
             continue;
         }
-        printf("-- tiles of %u x %u\n", t->bm, t->bn);
         vulkan->tile = t;
-        failures += cases_run_linear(device, PSGVIT_F32);
+        failures += cases_run_linear(device, precision);
     }
     vulkan->tile = NULL;
     return failures;
@@ -46,7 +53,8 @@ int main(int argc, char **argv)
     }
     printf("-- %s\n", device->info.name);
     int failures = cases_run(device);
-    failures += run_tiles(device);
+    for (psgvit_precision precision = PSGVIT_F32; precision <= PSGVIT_BF16; precision++)
+        failures += run_tiles(device, precision);
     psgvit_device_close(&device);
     return failures;
 }

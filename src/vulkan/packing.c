@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* How the weights of a linear layer lie in device memory, one layout for each precision. */
+#include "vulkan/vulkan.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- float32: panels of 32 rows, k-major, as linear.comp reads them ---- */
+
+enum { PANEL = 32 };
+
+static uint64_t panels_bytes(size_t n, size_t k)
+{
+    return (uint64_t)((n + PANEL - 1) / PANEL * PANEL) * k * sizeof(float);
+}
+
+/* Panel by panel, so that whole lines of 32 are written where all of its rows are there. */
+static void pack_panels(const float *rows, size_t first, size_t count, size_t n, size_t k,
+                        float scale, void *packed)
+{
+    (void)n;
+    for (size_t r = 0; r < count;) {
+        size_t lane = (first + r) % PANEL, lanes = PANEL - lane;
+        lanes = lanes < count - r ? lanes : count - r;
+        float *panel = (float *)packed + (first + r - lane) * k + lane;
+        for (size_t c = 0; c < k; c++)
+            for (size_t i = 0; i < lanes; i++)
+                panel[c * PANEL + i] = rows[(r + i) * k + c] * scale;
+        r += lanes;
+    }
+}
+
+/* ---- f16 and bf16: row by row, each filled up to a multiple of 8, as linear_matrix.glsl ---- */
+
+static size_t filled(size_t k)
+{
+    return (k + 7) / 8 * 8;
+}
+
+static uint64_t rows_bytes(size_t n, size_t k)
+{
+    return (uint64_t)n * filled(k) * sizeof(uint16_t);
+}
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* Rounded to even; |value| is below 65504. Below 2^-14, where float16 has no more digits than the
+ * last one of 0.5 in float32, the addition rounds. */
+static uint16_t to_f16(float value)
+{
+    const uint32_t sign = bits_of(value) >> 16 & 0x8000u, bits = bits_of(value) & 0x7fffffffu;
+    const uint32_t normal = ((bits + 0xfffu + (bits >> 13 & 1u)) >> 13) - (112u << 10);
+    const uint32_t subnormal = bits_of(fabsf(value) + 0.5f) - bits_of(0.5f);
+    return (uint16_t)(sign | (bits < 113u << 23 ? subnormal : normal));
+}
+
+static uint16_t to_bf16(float value)
+{
+    const uint32_t bits = bits_of(value);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+static void pack_f16(const float *rows, size_t first, size_t count, size_t n, size_t k,
+                     float scale, void *packed)
+{
+    (void)n;
+    for (size_t r = 0; r < count; r++) {
+        uint16_t *to = (uint16_t *)packed + (first + r) * filled(k);
+        for (size_t c = 0; c < k; c++)
+            to[c] = to_f16(rows[r * k + c] * scale);
+    }
+}
+
+static void pack_bf16(const float *rows, size_t first, size_t count, size_t n, size_t k,
+                      float scale, void *packed)
+{
+    (void)n;
+    for (size_t r = 0; r < count; r++) {
+        uint16_t *to = (uint16_t *)packed + (first + r) * filled(k);
+        for (size_t c = 0; c < k; c++)
+            to[c] = to_bf16(rows[r * k + c] * scale);
+    }
+}
+
+/* By psgvit_precision. The largest weight in f16 becomes 2^13 to 2^14: far from 65504, and as many
+ * small ones as can be stay normal. */
+static const vk_packing packings[] = {
+    [PSGVIT_F32] = {panels_bytes, pack_panels, 0.0f},
+    [PSGVIT_F16] = {rows_bytes, pack_f16, 16384.0f},
+    [PSGVIT_BF16] = {rows_bytes, pack_bf16, 0.0f},
+};
+
+const vk_packing *pv_vk_packing_of(const vk_device *device, psgvit_precision precision, int *number)
+{
+    (void)device;
+    *number = (int)precision;
+    return &packings[precision];
+}

