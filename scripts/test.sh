@@ -38,6 +38,7 @@ fuzz_probe() {
 install_needs() {
     want_build
     want_package libcmocka-dev libedf-dev
+    want_command chromium chromium
     want_command clang clang
     want_command python3 python3
     fuzz_probe || want_package libclang-rt-dev libomp-dev
@@ -48,9 +49,11 @@ install_needs() {
     fi
     install_wanted
     [ -x build/venv/bin/python ] || python3 -m venv build/venv
-    build/venv/bin/python -c 'import edfio, numpy, safetensors' 2>/dev/null ||
-        build/venv/bin/python -m pip install -q --disable-pip-version-check \
-            edfio numpy safetensors
+    local install=(build/venv/bin/python -m pip install -q --disable-pip-version-check)
+    build/venv/bin/python -c 'import edfio, html5lib, mne, numpy, pandas, safetensors' 2>/dev/null ||
+        "${install[@]}" edfio html5lib mne numpy pandas safetensors
+    # Its library alone is used, which needs nothing of what the package wants for notebooks.
+    build/venv/bin/python -m pip show -q lunapi 2>/dev/null || "${install[@]}" --no-deps lunapi
 }
 
 # build PRESET [CMake option...]

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 const char *const hypnogram_format_names[HYPNOGRAM_FORMATS] = {"tsv", "annot", "edf"};
 
@@ -36,17 +35,6 @@ struct hypnogram {
     char record[EDF_RECORD];
     size_t used, records;
 };
-
-bool hypnogram_format_of(const char *path, hypnogram_format *format)
-{
-    const char *dot = strrchr(path, '.');
-    for (int i = 0; dot && i < HYPNOGRAM_FORMATS; i++)
-        if (!strcasecmp(dot + 1, hypnogram_format_names[i])) {
-            *format = (hypnogram_format)i;
-            return true;
-        }
-    return false;
-}
 
 /* ---- the table ------------------------------------------------------------------------------- */
 

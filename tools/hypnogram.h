@@ -21,9 +21,6 @@ enum { HYPNOGRAM_FORMATS = 3 };
 /* "tsv", "annot", "edf": by hypnogram_format, and each a suffix without its dot. */
 extern const char *const hypnogram_format_names[HYPNOGRAM_FORMATS];
 
-/* By the suffix of the path, upper or lower case; false: another suffix, or none. */
-bool hypnogram_format_of(const char *path, hypnogram_format *format);
-
 typedef struct hypnogram hypnogram;
 
 /* `n` and `h` must live as long as the hypnogram. These three return 0, or CLI_OUTPUT or CLI_MEMORY

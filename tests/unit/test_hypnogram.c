@@ -162,15 +162,9 @@ static void test_starts(void **state)
     }
 }
 
-static void test_names_and_failures(void **state)
+static void test_failures(void **state)
 {
     (void)state;
-    hypnogram_format format;
-    assert_true(hypnogram_format_of("a.b/x.tsv", &format) && format == HYPNOGRAM_TSV);
-    assert_true(hypnogram_format_of("x.ANNOT", &format) && format == HYPNOGRAM_ANNOT);
-    assert_true(hypnogram_format_of("x.edf", &format) && format == HYPNOGRAM_EDF);
-    assert_false(hypnogram_format_of("x.csv", &format));
-    assert_false(hypnogram_format_of("edf", &format));
     cli_failure failure = {0};
     hypnogram *g = NULL;
     linear_head *h = open_head();
@@ -194,7 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tsv),    cmocka_unit_test(test_annot),
         cmocka_unit_test(test_edf),    cmocka_unit_test(test_long_edf),
-        cmocka_unit_test(test_starts), cmocka_unit_test(test_names_and_failures),
+        cmocka_unit_test(test_starts), cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, set_up_folder, tear_down_folder);
 }
