@@ -45,29 +45,31 @@ layout(binding = 3) readonly buffer Bias { float bias_data[]; };
 const uint TX = BN / TN, TY = BM / TM; /* threads across and down a tile */
 const uint GROUP = TX * TY, THREADS = GROUP * KS;
 const uint KG = BK / KS; /* of a slab, for one group */
-const uint VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4; /* neighbours that a thread has */
 const uint X_LOADS = (BM * BK / 4 + THREADS - 1) / THREADS;
 const uint W_LOADS = (BN * BK / 4 + THREADS - 1) / THREADS;
 
-/* Slabs [BK, BM] and [BK, BN], twice; 4 more a row spread the transposed stores over the banks. At
- * the end the sums of the groups from the second on, [TM * TN, GROUP] each. */
-const uint SX = BM + 4, SW = BN + 4;
-const uint SLABS = 2 * BK * (SX + SW), SUMS = (KS - 1) * BM * BN;
-shared float slab[SLABS > SUMS ? SLABS : SUMS];
+/* In fours: slabs [BK, BM] and [BK, BN], twice; a four more in a row spreads the transposed stores
+ * over the banks. At the end the sums of the groups from the second on, [TM * TN, GROUP] each, and
+ * then a row of each thread of the first. */
+const uint SX = BM / 4 + 1, SW = BN / 4 + 1;
+const uint SLABS = 2 * BK * (SX + SW), SUMS = (KS - 1) * BM * BN / 4, ROW = GROUP * TN / 4;
+const uint MORE = SUMS > ROW ? SUMS : ROW;
+shared vec4 slab[SLABS > MORE ? SLABS : MORE];
 
 vec4 x_next[X_LOADS];
 vec4 w_next[W_LOADS];
-float sum[TM * TN];
-float chunk[TM * TN];
+vec4 sum[TM * TN / 4];
+vec4 chunk[TM * TN / 4];
 
+/* A thread has TM / 4 times 4 neighbouring rows, and TN / 4 times 4 columns. */
 uint row_of(uint i, uint ty)
 {
-    return i / VM * (TY * VM) + ty * VM + i % VM;
+    return i / 4 * (TY * 4) + ty * 4 + i % 4;
 }
 
 uint column_of(uint j, uint tx)
 {
-    return j / VN * (TX * VN) + tx * VN + j % VN;
+    return (j / 4 * TX + tx) * 4;
 }
 
 vec4 load_x(uint row, uint c)
@@ -109,37 +111,37 @@ void stash(uint which)
         const uint at = t + i * THREADS, row = at / (BK / 4), c = at % (BK / 4) * 4;
         if (at < BM * BK / 4)
             [[unroll]] for (uint j = 0; j < 4; j++)
-                slab[xs + (c + j) * SX + row] = x_next[i][j];
+                slab[xs + (c + j) * SX + row / 4][row % 4] = x_next[i][j];
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         const uint at = t + i * THREADS, column = at % (BN / 4) * 4, c = at / (BN / 4);
         if (at < BN * BK / 4)
-            [[unroll]] for (uint j = 0; j < 4; j++)
-                slab[ws + c * SW + column + j] = w_next[i][j];
+            slab[ws + c * SW + column / 4] = w_next[i];
     }
 }
 
 void multiply(uint which, uint group, uint tx, uint ty)
 {
-    const uint xs = (which * BK + group * KG) * SX;
-    const uint ws = 2 * BK * SX + (which * BK + group * KG) * SW;
-    [[unroll]] for (uint c = 0; c < KG; c++) {
-        float a[TM], b[TN];
-        [[unroll]] for (uint i = 0; i < TM; i++)
-            a[i] = slab[xs + c * SX + row_of(i, ty)];
-        [[unroll]] for (uint j = 0; j < TN; j++)
-            b[j] = slab[ws + c * SW + column_of(j, tx)];
-        [[unroll]] for (uint i = 0; i < TM; i++)
-            [[unroll]] for (uint j = 0; j < TN; j++)
-                sum[i * TN + j] = fma(a[i], b[j], sum[i * TN + j]);
-    }
+    const uint xs = (which * BK + group * KG) * SX + ty;
+    const uint ws = 2 * BK * SX + (which * BK + group * KG) * SW + tx;
+    [[dont_unroll]] for (uint c0 = 0; c0 < KG; c0 += 4)
+        [[unroll]] for (uint c = c0; c < c0 + 4; c++) {
+            vec4 a[TM / 4], b[TN / 4];
+            [[unroll]] for (uint i = 0; i < TM / 4; i++)
+                a[i] = slab[xs + c * SX + i * TY];
+            [[unroll]] for (uint j = 0; j < TN / 4; j++)
+                b[j] = slab[ws + c * SW + j * TX];
+            [[unroll]] for (uint i = 0; i < TM; i++)
+                [[unroll]] for (uint j = 0; j < TN / 4; j++)
+                    sum[i * TN / 4 + j] = fma(vec4(a[i / 4][i % 4]), b[j], sum[i * TN / 4 + j]);
+        }
 }
 
 void promote()
 {
-    [[unroll]] for (uint i = 0; i < TM * TN; i++) {
+    [[unroll]] for (uint i = 0; i < TM * TN / 4; i++) {
         chunk[i] += sum[i];
-        sum[i] = 0.0;
+        sum[i] = vec4(0.0);
     }
 }
 
@@ -148,43 +150,60 @@ void add_groups(uint group, uint thread)
 {
     barrier();
     if (group > 0)
-        [[unroll]] for (uint i = 0; i < TM * TN; i++)
-            slab[((group - 1) * TM * TN + i) * GROUP + thread] = sum[i];
+        [[unroll]] for (uint i = 0; i < TM * TN / 4; i++)
+            slab[((group - 1) * TM * TN / 4 + i) * GROUP + thread] = sum[i];
     barrier();
     if (group == 0)
-        [[unroll]] for (uint i = 0; i < TM * TN; i++)
+        [[unroll]] for (uint i = 0; i < TM * TN / 4; i++)
             [[unroll]] for (uint g = 0; g < KS - 1; g++)
-                sum[i] += slab[(g * TM * TN + i) * GROUP + thread];
+                sum[i] += slab[(g * TM * TN / 4 + i) * GROUP + thread];
 }
 
-float finish(float value, float old, uint column)
+vec4 add_bias(vec4 value, uint column)
 {
     if (BIAS)
-        value += bias_data[bias_at + min(column, n - 1)];
-    return EPILOGUE == GELU ? gelu(value) : EPILOGUE == ADD ? old + value : value;
+        [[unroll]] for (uint c = 0; c < 4; c++)
+            value[c] += bias_data[bias_at + min(column + c, n - 1)];
+    return value;
 }
 
-void store_row(uint i, uint row, uint column0, uint tx)
+/* GELU is long: where a thread has many sums, it goes over a row of them in a loop, and what a loop
+ * indexes has to lie in memory. */
+void apply_gelu(uint i, uint thread, uint column0, uint tx)
+{
+    [[unroll]] for (uint j = 0; j < TN / 4; j++)
+        slab[j * GROUP + thread] = sum[i * TN / 4 + j];
+    [[dont_unroll]] for (uint j = 0; j < TN / 4; j++) {
+        const vec4 v = add_bias(slab[j * GROUP + thread], column0 + column_of(4 * j, tx));
+        slab[j * GROUP + thread] = vec4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w));
+    }
+    [[unroll]] for (uint j = 0; j < TN / 4; j++)
+        sum[i * TN / 4 + j] = slab[j * GROUP + thread];
+}
+
+void store(vec4 value, uint base, uint column)
+{
+    if (VECTOR_Y) {
+        if (column < n)
+            y_data4[(base + column) / 4] =
+                EPILOGUE == ADD ? y_data4[(base + column) / 4] + value : value;
+    } else {
+        [[unroll]] for (uint c = 0; c < 4; c++)
+            if (column + c < n)
+                y_data[base + column + c] =
+                    EPILOGUE == ADD ? y_data[base + column + c] + value[c] : value[c];
+    }
+}
+
+void store_row(uint i, uint row, uint thread, uint column0, uint tx)
 {
     const uint base = y.at + row * y.stride;
-    if (VECTOR_Y) {
-        [[unroll]] for (uint j = 0; j < TN; j += 4) {
-            const uint column = column0 + column_of(j, tx);
-            if (column >= n)
-                continue;
-            vec4 v = EPILOGUE == ADD ? y_data4[(base + column) / 4] : vec4(0);
-            [[unroll]] for (uint c = 0; c < 4; c++)
-                v[c] = finish(sum[i * TN + j + c], v[c], column + c);
-            y_data4[(base + column) / 4] = v;
-        }
-    } else {
-        [[unroll]] for (uint j = 0; j < TN; j++) {
-            const uint column = column0 + column_of(j, tx);
-            if (column >= n)
-                continue;
-            const float old = EPILOGUE == ADD ? y_data[base + column] : 0.0;
-            y_data[base + column] = finish(sum[i * TN + j], old, column);
-        }
+    if (EPILOGUE == GELU)
+        apply_gelu(i, thread, column0, tx);
+    [[unroll]] for (uint j = 0; j < TN / 4; j++) {
+        const uint column = column0 + column_of(4 * j, tx);
+        const vec4 value = sum[i * TN / 4 + j];
+        store(EPILOGUE == GELU ? value : add_bias(value, column), base, column);
     }
 }
 
@@ -194,9 +213,9 @@ void main()
     const uint thread = gl_LocalInvocationIndex % GROUP, group = gl_LocalInvocationIndex / GROUP;
     const uint tx = thread % TX, ty = thread / TX;
 
-    [[unroll]] for (uint i = 0; i < TM * TN; i++) {
-        sum[i] = 0.0;
-        chunk[i] = 0.0;
+    [[unroll]] for (uint i = 0; i < TM * TN / 4; i++) {
+        sum[i] = vec4(0.0);
+        chunk[i] = vec4(0.0);
     }
     fetch(row0, column0, 0);
     stash(0);
@@ -212,15 +231,16 @@ void main()
             stash((s + 1) % 2);
     }
     if (CHUNK > 0)
-        [[unroll]] for (uint i = 0; i < TM * TN; i++)
+        [[unroll]] for (uint i = 0; i < TM * TN / 4; i++)
             sum[i] += chunk[i];
     if (KS > 1)
         add_groups(group, thread);
+    barrier();
     if (group > 0)
         return;
     [[unroll]] for (uint i = 0; i < TM; i++) {
         const uint row = row0 + row_of(i, ty);
         if (row < m)
-            store_row(i, row, column0, tx);
+            store_row(i, row, thread, column0, tx);
     }
 }
