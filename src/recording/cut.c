@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { BLOCK = 256 }; /* samples of all leads that are averaged at once */
+
 /* The grid point at `seconds`; segments that start between two points are moved to the nearer. */
 static int64_t point_at(const pv_route *route, double onset, double seconds)
 {
@@ -44,13 +46,18 @@ static void window_scale(const float *grid, size_t count, double *mean, double *
 static void pick(const pv_route *route, const float *grid, double add, double factor, float *x,
                  size_t samples)
 {
-    uint64_t num = route->pick.num, den = route->pick.den, rest = 0;
-    size_t at = 0;
+    uint64_t num = route->pick.num, den = route->pick.den, whole = num / den, part = num % den;
+    if (num == den) {
+        for (size_t i = 0; i < samples; i++)
+            x[i] = (float)((grid[i] + add) * factor);
+        return;
+    }
+    uint64_t at = 0, rest = 0;
     for (size_t i = 0; i < samples; i++) {
         x[i] = (float)((grid[at] + add) * factor);
-        rest += num;
-        at += (size_t)(rest / den);
-        rest %= den;
+        rest += part;
+        at += whole + (rest >= den);
+        rest -= rest >= den ? den : 0;
     }
 }
 
@@ -94,21 +101,24 @@ static void cut_lead(const pv_cutter *cutter, const pv_worker *worker, size_t le
         pick(route, grid, add, factor, x, cutter->samples);
 }
 
-/* Minus the mean of the leads that there are. */
+/* Minus the mean of the leads that there are; missing ones are 0. */
 static void reference(const pv_cutter *cutter, float *epoch)
 {
     const pv_pipeline *p = cutter->pipeline;
     size_t samples = cutter->samples, found = 0;
     for (size_t c = 0; c < p->leads; c++)
         found += p->lead[c].tracks > 0;
-    for (size_t i = 0; i < samples; i++) {
-        double sum = 0.0;
+    for (size_t from = 0; from < samples; from += BLOCK) {
+        size_t count = samples - from < BLOCK ? samples - from : BLOCK;
+        double mean[BLOCK] = {0.0};
         for (size_t c = 0; c < p->leads; c++)
-            sum += epoch[c * samples + i]; /* missing ones are 0 */
-        float mean = (float)(sum / (double)found);
+            for (size_t i = 0; i < count; i++)
+                mean[i] += epoch[c * samples + from + i];
+        for (size_t i = 0; i < count; i++)
+            mean[i] /= (double)found;
         for (size_t c = 0; c < p->leads; c++)
-            if (p->lead[c].tracks)
-                epoch[c * samples + i] -= mean;
+            for (size_t i = 0; p->lead[c].tracks && i < count; i++)
+                epoch[c * samples + from + i] -= (float)mean[i];
     }
 }
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Statistics of a whole night, in rounds of as many pieces as there are threads. */
+/* Statistics of a whole night, in rounds of a few pieces for each thread. */
 #include "recording/night.h"
 
 #include "base/status.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 
-/* One thread's piece of a round: records [first, first + count) of a segment. */
+/* So that a thread which others keep waiting is not waited for at every piece. */
+enum { PIECES_A_THREAD = 4 };
+
+/* A piece of a round: records [first, first + count) of a segment. */
 typedef struct piece {
     size_t segment, first, count;
     pv_range *range;  /* [leads] */
@@ -155,14 +159,14 @@ static psgvit_status run_rounds(pv_night *night, const pv_pipeline *p, const pv_
                                 psgvit_error *err)
 {
     for (size_t segment = 0, record = 0;;) {
-        size_t count = 0;
-        while (count < workers && next_piece(p->edf, records, &segment, &record, &pieces[count]))
+        size_t count = 0, most = PIECES_A_THREAD * workers;
+        while (count < most && next_piece(p->edf, records, &segment, &record, &pieces[count]))
             count++;
         if (!count)
             return PSGVIT_OK;
-#pragma omp parallel for num_threads((int)count) schedule(static, 1)
+#pragma omp parallel for num_threads((int)(count < workers ? count : workers)) schedule(dynamic)
         for (size_t i = 0; i < count; i++)
-            run_piece(p, recipe, &pieces[i], &worker[i]);
+            run_piece(p, recipe, &pieces[i], &worker[omp_get_thread_num()]);
         for (size_t i = 0; i < count; i++) {
             if (pieces[i].status) {
                 if (err)
@@ -192,11 +196,11 @@ psgvit_status pv_night_make(pv_night *night, const pv_pipeline *p, const pv_reci
         status = pv_fail_memory(err, "the statistics of a recording",
                                 p->leads * sizeof *night->lead);
     if (!status)
-        status = make_pieces(&pieces, workers, p, err);
+        status = make_pieces(&pieces, PIECES_A_THREAD * workers, p, err);
     if (!status)
         status = run_rounds(night, p, recipe, records > 1.0 ? (size_t)records : 1, pieces, worker,
                             workers, err);
-    free_pieces(pieces, workers);
+    free_pieces(pieces, PIECES_A_THREAD * workers);
     if (status)
         pv_night_free(night);
     return status;

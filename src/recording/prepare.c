@@ -17,10 +17,20 @@ enum {
     NOTE = 224,                  /* a montage's note and ours */
     PIECE_BYTES = 2 << 20,       /* of records that one thread takes at once: more would not be */
     MOST_PIECE_SECONDS = 600,    /*   faster, less would read too much twice for the filters' sake */
-    READY_BYTES = 8 << 20,       /* of epochs that one thread makes at once */
-    WORKER_BYTES = 96 << 20,     /* of all threads' pieces */
+    PIECE_READY = 2 << 20,       /* of epochs that are made of a piece */
+    MOST_READY = 32 << 20,       /* of epochs that are made at once */
+    WORKER_BYTES = 96 << 20,     /* of what all threads work in */
     MOST_WORKERS = 16,
+    PIECES_A_THREAD = 4, /* at once: a thread that others keep waiting is then not waited for at
+                            every piece */
 };
+
+/* Epochs [first, first + count), of one run, that are made of one piece. */
+typedef struct task {
+    size_t first, count;
+    psgvit_status status;
+    psgvit_error err;
+} task;
 
 struct pv_prepare {
     const pv_edf *edf;
@@ -35,9 +45,10 @@ struct pv_prepare {
     int threads; /* that were asked for; 0: OpenMP's choice */
     pv_worker *worker;
     size_t workers;
-    pv_range *range;     /* [workers, leads] */
-    size_t piece_epochs; /* that one thread makes at once */
-    float *ready;        /* [workers * piece_epochs, C, T] epochs that are made and not yet read: */
+    pv_range *range;             /* [workers, leads] */
+    task *task;                  /* [tasks] */
+    size_t tasks, piece_epochs;  /* at once, and epochs of one */
+    float *ready; /* [tasks * piece_epochs, C, T] epochs that are made and not yet read: */
     size_t ready_first, ready_count;
     size_t next; /* epoch that is read next */
 };
@@ -61,24 +72,29 @@ static void choose_pieces(pv_prepare *p)
     p->piece_seconds = seconds;
     size_t epoch = p->pipeline.leads * p->cutter.samples * sizeof(float);
     double epochs = floor((seconds - p->windows.length) / p->windows.stride) + 1.0;
-    epochs = fmin(epochs, floor((double)READY_BYTES / (double)epoch));
+    epochs = fmin(epochs, floor((double)PIECE_READY / (double)epoch));
     p->piece_epochs = epochs > 1.0 ? (size_t)epochs : 1;
     /* Records, their samples as int32 and as float32, grids. */
     double bytes = 4.0 * (seconds + 2.0 * p->pipeline.reach + record) / byte;
     double pieces = ceil((double)edf->records * record / seconds) + 1.0;
     double workers = fmin(fmin((double)team_size(p), floor(WORKER_BYTES / bytes)), pieces);
     p->workers = workers > 1.0 ? (size_t)workers : 1;
+    size_t most = MOST_READY / (p->piece_epochs * epoch);
+    p->tasks = PIECES_A_THREAD * p->workers;
+    if (p->tasks > most)
+        p->tasks = most > p->workers ? most : p->workers;
 }
 
 static psgvit_status make_workers(pv_prepare *p, psgvit_error *err)
 {
-    size_t leads = p->pipeline.leads, bytes = p->workers * p->piece_epochs * leads;
+    size_t leads = p->pipeline.leads, bytes = p->tasks * p->piece_epochs * leads;
     if (!pv_mul(bytes, p->cutter.samples * sizeof(float), &bytes))
         bytes = SIZE_MAX;
     p->worker = calloc(p->workers, sizeof *p->worker);
     p->range = calloc(p->workers * leads, sizeof *p->range);
+    p->task = calloc(p->tasks, sizeof *p->task);
     p->ready = bytes < SIZE_MAX ? pv_alloc(bytes) : NULL;
-    if (!p->worker || !p->range || !p->ready)
+    if (!p->worker || !p->range || !p->task || !p->ready)
         return pv_fail_memory(err, "epochs of a recording", bytes);
     for (size_t i = 0; i < p->workers; i++)
         PV_TRY(pv_worker_make(&p->worker[i], &p->pipeline, err));
@@ -249,50 +265,47 @@ psgvit_status pv_prepare_open(pv_prepare **prepare, const pv_edf *edf, pv_montag
     return PSGVIT_OK;
 }
 
-/* Epochs [first, first + count), which are of one run, to x. */
-static psgvit_status make_epochs(const pv_prepare *p, size_t which, size_t first, size_t count,
-                                 float *x, psgvit_error *err)
+/* One of the workers makes the epochs of a task. */
+static psgvit_status run_task(const pv_prepare *p, size_t which, task *t)
 {
-    size_t leads = p->pipeline.leads;
+    size_t leads = p->pipeline.leads, epoch = leads * p->cutter.samples;
     pv_worker *worker = &p->worker[which];
     pv_range *range = p->range + which * leads;
-    size_t segment = pv_windows_find(&p->windows, first)->segment;
+    float *x = p->ready + (t->first - p->ready_first) * epoch;
+    size_t segment = pv_windows_find(&p->windows, t->first)->segment;
     double onset = p->edf->segment[segment].onset;
-    double from = pv_windows_start(&p->windows, first);
-    double to = pv_windows_start(&p->windows, first + count - 1);
+    double from = pv_windows_start(&p->windows, t->first);
+    double to = pv_windows_start(&p->windows, t->first + t->count - 1);
     for (size_t i = 0; i < leads; i++)
         range[i] = pv_cut_range(&p->cutter, i, onset, from, to);
-    PV_TRY(pv_pipeline_run(&p->pipeline, worker, segment, range, 0, 0, err));
-    for (size_t e = 0; e < count; e++)
-        pv_cut(&p->cutter, worker, range, onset, pv_windows_start(&p->windows, first + e),
-               x + e * leads * p->cutter.samples);
+    PV_TRY(pv_pipeline_run(&p->pipeline, worker, segment, range, 0, 0, &t->err));
+    for (size_t e = 0; e < t->count; e++)
+        pv_cut(&p->cutter, worker, range, onset, pv_windows_start(&p->windows, t->first + e),
+               x + e * epoch);
     return PSGVIT_OK;
 }
 
-/* Makes the next epochs, a piece on each thread. */
+/* Makes the next epochs. */
 static psgvit_status make_ready(pv_prepare *p, psgvit_error *err)
 {
-    size_t team = team_size(p), first[MOST_WORKERS], count[MOST_WORKERS], pieces = 0;
-    psgvit_status status[MOST_WORKERS] = {PSGVIT_OK};
-    psgvit_error errors[MOST_WORKERS];
-    size_t at = p->ready_first + p->ready_count, epoch = p->pipeline.leads * p->cutter.samples;
+    size_t at = p->ready_first + p->ready_count, team = team_size(p), tasks = 0;
     p->ready_first = at;
     p->ready_count = 0;
-    for (; pieces < team && at < p->windows.count; at += count[pieces++]) {
+    for (; tasks < p->tasks && at < p->windows.count; at += p->task[tasks++].count) {
         const pv_window_run *run = pv_windows_find(&p->windows, at);
         size_t left = run->index + run->count - at;
-        first[pieces] = at;
-        count[pieces] = left < p->piece_epochs ? left : p->piece_epochs;
+        p->task[tasks].first = at;
+        p->task[tasks].count = left < p->piece_epochs ? left : p->piece_epochs;
     }
-#pragma omp parallel for num_threads((int)pieces) schedule(static, 1)
-    for (size_t i = 0; i < pieces; i++)
-        status[i] = make_epochs(p, i, first[i], count[i],
-                                p->ready + (first[i] - p->ready_first) * epoch, &errors[i]);
-    for (size_t i = 0; i < pieces; i++) {
-        if (status[i]) {
+    team = tasks < team ? tasks : team;
+#pragma omp parallel for num_threads((int)team) schedule(dynamic)
+    for (size_t i = 0; i < tasks; i++)
+        p->task[i].status = run_task(p, (size_t)omp_get_thread_num(), &p->task[i]);
+    for (size_t i = 0; i < tasks; i++) {
+        if (p->task[i].status) {
             if (err)
-                *err = errors[i];
-            return status[i];
+                *err = p->task[i].err;
+            return p->task[i].status;
         }
     }
     p->ready_count = at - p->ready_first;
@@ -338,6 +351,7 @@ void pv_prepare_close(pv_prepare *p)
     pv_free(p->ready);
     free(p->worker);
     free(p->range);
+    free(p->task);
     free(p->channel);
     free(p->why);
     free(p->note);

@@ -7,7 +7,6 @@
 #include "base/status.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +158,7 @@ psgvit_status pv_resampler_make(pv_resampler **resampler, pv_ratio ratio, pv_bet
         return pv_fail_memory(err, "a resampler", sizeof *r);
     r->ratio = ratio;
     r->between = between;
+    r->same = between == PV_BETWEEN_NONE && !fir->tap;
     psgvit_status status = make(r, fir, band, err);
     if (status)
         pv_resampler_free(r);
@@ -215,37 +215,82 @@ int64_t pv_resampler_position(const pv_resampler *r, int64_t i, int64_t length)
     return c.n;
 }
 
-/* 8 floats; two registers where a register has 4. The order of the sums is that of this type, not
- * of the machine's: the same bits everywhere. */
-typedef float lanes __attribute__((vector_size(PV_TAPS_STEP * sizeof(float)), aligned(4), may_alias));
+typedef float lanes __attribute__((vector_size(16), aligned(4), may_alias));
 
-/* count is a multiple of PV_TAPS_STEP. Four sums at once hide the latency of an addition. */
-static float dot(const float *a, const float *b, size_t count)
+/* Every sum is that of even and of odd groups of four products, whichever function makes it: the
+ * same bits on every machine, wherever a point lies in its piece. count is a multiple of
+ * PV_TAPS_STEP, 8. */
+static float finish(lanes even, lanes odd)
 {
-    lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    const lanes *p = (const lanes *)(const void *)a, *q = (const lanes *)(const void *)b;
-    size_t i = 0, n = count / PV_TAPS_STEP;
-    for (; i + 4 <= n; i += 4) {
-        s0 += p[i] * q[i];
-        s1 += p[i + 1] * q[i + 1];
-        s2 += p[i + 2] * q[i + 2];
-        s3 += p[i + 3] * q[i + 3];
+    even += odd;
+    return (even[0] + even[1]) + (even[2] + even[3]);
+}
+
+static float dot(const float *tap, const float *x, size_t count)
+{
+    lanes even = {0}, odd = {0};
+    const lanes *t = (const lanes *)(const void *)tap, *a = (const lanes *)(const void *)x;
+    for (size_t i = 0; i < count / 4; i += 2) {
+        even += t[i] * a[i];
+        odd += t[i + 1] * a[i + 1];
     }
-    for (; i < n; i++)
-        s0 += p[i] * q[i];
-    s0 = (s0 + s1) + (s2 + s3);
-    return ((s0[0] + s0[4]) + (s0[1] + s0[5])) + ((s0[2] + s0[6]) + (s0[3] + s0[7]));
+    return finish(even, odd);
+}
+
+/* Four points of one phase, `apart` samples from one to the next; in y `gap` apart. The taps are
+ * loaded once for all, and eight sums hide the latency of an addition. */
+static void dot4(const float *tap, const float *x, size_t apart, size_t count, float *y, size_t gap)
+{
+    lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, s4 = {0}, s5 = {0}, s6 = {0}, s7 = {0};
+    const lanes *t = (const lanes *)(const void *)tap, *a = (const lanes *)(const void *)x;
+    const lanes *b = (const lanes *)(const void *)(x + apart);
+    const lanes *c = (const lanes *)(const void *)(x + 2 * apart);
+    const lanes *d = (const lanes *)(const void *)(x + 3 * apart);
+    for (size_t i = 0; i < count / 4; i += 2) {
+        lanes even = t[i], odd = t[i + 1];
+        s0 += even * a[i];
+        s1 += odd * a[i + 1];
+        s2 += even * b[i];
+        s3 += odd * b[i + 1];
+        s4 += even * c[i];
+        s5 += odd * c[i + 1];
+        s6 += even * d[i];
+        s7 += odd * d[i + 1];
+    }
+    y[0] = finish(s0, s1);
+    y[gap] = finish(s2, s3);
+    y[2 * gap] = finish(s4, s5);
+    y[3 * gap] = finish(s6, s7);
 }
 
 void pv_resample(const pv_resampler *r, int64_t first, size_t count, const float *x, int64_t origin,
                  int64_t length, float *y)
 {
     cursor c = seek(&r->ratio, first);
-    for (size_t k = 0; k < count; k++) {
+    size_t den = (size_t)r->ratio.den, apart = (size_t)r->ratio.num, k = 0;
+    if (r->same && c.n < length) {
+        size_t left = (size_t)(length - c.n);
+        k = count < left ? count : left;
+        memcpy(y, x + (c.n - origin), k * sizeof *y);
+        c.n += (int64_t)k;
+    }
+    /* Every den-th point has the same phase. Those that only the last sample stands for are left
+     * to the end. */
+    for (; !r->bins && count - k >= 4 * den; k += 4 * den) {
+        if (r->between != PV_BETWEEN_SINC && c.n + 4 * (int64_t)apart >= length - 1)
+            break;
+        for (size_t j = 0; j < den; j++) {
+            const float *from = x + (c.n - (int64_t)r->before - origin);
+            dot4(row(r, r->phase_of[c.rest]), from, apart, r->taps, y + k + j, den);
+            advance(&r->ratio, &c);
+        }
+        c.n += 3 * (int64_t)apart;
+    }
+    for (; k < count; k++) {
         cursor at = c;
         hold(r, length, &at);
         const float *from = x + (at.n - (int64_t)r->before - origin);
-        y[k] = dot(from, row(r, r->phase_of[bin_of(r, at.rest)]), r->taps);
+        y[k] = dot(row(r, r->phase_of[bin_of(r, at.rest)]), from, r->taps);
         advance(&r->ratio, &c);
     }
 }

@@ -9,6 +9,7 @@
 
 #include "recording/filter.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Source samples per grid point, num / den in lowest terms. */
@@ -32,6 +33,7 @@ typedef enum pv_between {
 typedef struct pv_resampler {
     pv_ratio ratio;
     pv_between between;
+    bool same;          /* NONE, without a filter: the grid is the source */
     size_t before;      /* samples that are needed before the one at or before a grid point, */
     size_t after;       /* and behind it */
     size_t taps;        /* before + 1 + after, and zeros up to a multiple of PV_TAPS_STEP */
