@@ -24,3 +24,4 @@ function(psgvit_mock_test name)
 endfunction()
 
 psgvit_mock_test(fault_vulkan_calls fault/vulkan/test_calls.c)
+psgvit_mock_test(fault_vulkan_devices fault/vulkan/test_devices.c)

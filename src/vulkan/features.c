@@ -40,7 +40,6 @@ static bool has(const extension_list *list, const char *name)
 
 /* The features behind fast matrices; the same chain asks for them and enables them. */
 typedef struct matrix_features {
-    VkPhysicalDevice16BitStorageFeatures storage;
     VkPhysicalDeviceShaderFloat16Int8Features arithmetic;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
@@ -51,16 +50,14 @@ typedef struct matrix_features {
 static void *chain_features(matrix_features *f, bool with_bfloat16)
 {
     *f = (matrix_features){0};
-    f->storage.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES;
     f->arithmetic.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES;
     f->memory.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES;
     f->matrix.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
     f->bfloat16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR;
-    f->storage.pNext = &f->arithmetic;
     f->arithmetic.pNext = &f->memory;
     f->memory.pNext = &f->matrix;
     f->matrix.pNext = with_bfloat16 ? &f->bfloat16 : NULL;
-    return &f->storage;
+    return &f->arithmetic;
 }
 
 static bool is_shape(const VkCooperativeMatrixPropertiesKHR *p, VkComponentTypeKHR type)
@@ -94,12 +91,11 @@ static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, bool 
     return result == VK_INCOMPLETE ? VK_SUCCESS : result;
 }
 
-/* The shaders of fast matrices are of SPIR-V 1.6, which is Vulkan 1.3; so is all else that they
- * need, but for the two extensions. */
+/* What the shaders of fast matrices need is Vulkan 1.2, but for the two extensions. */
 static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t version,
                               const extension_list *extensions)
 {
-    if (version < VK_API_VERSION_1_3 || !l->api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR ||
+    if (version < VK_API_VERSION_1_2 || !l->api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR ||
         !has(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME))
         return VK_SUCCESS;
     matrix_features f;
@@ -107,13 +103,11 @@ static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t vers
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .pNext = chain_features(&f, has(extensions, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME))};
     l->api.GetPhysicalDeviceFeatures2(c->physical, &all);
-    if (!f.storage.storageBuffer16BitAccess || !f.arithmetic.shaderFloat16 ||
-        !f.memory.vulkanMemoryModel || !f.memory.vulkanMemoryModelDeviceScope ||
-        !f.matrix.cooperativeMatrix)
+    if (!f.memory.vulkanMemoryModel || !f.matrix.cooperativeMatrix)
         return VK_SUCCESS;
     bool f16 = false, bf16 = false;
     VkResult result = find_shapes(l, c->physical, &f16, &bf16);
-    c->features.f16_matrix = f16;
+    c->features.f16_matrix = f16 && f.arithmetic.shaderFloat16;
     c->features.bf16_matrix =
         bf16 && f.bfloat16.shaderBFloat16Type && f.bfloat16.shaderBFloat16CooperativeMatrix;
     return result;
@@ -134,9 +128,8 @@ VkResult pv_vk_create_device(const vk_loader *loader, const vk_candidate *c, VkD
                                .ppEnabledExtensionNames = names};
     if (c->features.f16_matrix || c->features.bf16_matrix) {
         info.pNext = chain_features(&f, c->features.bf16_matrix);
-        f.storage.storageBuffer16BitAccess = VK_TRUE;
-        f.arithmetic.shaderFloat16 = VK_TRUE;
-        f.memory.vulkanMemoryModel = f.memory.vulkanMemoryModelDeviceScope = VK_TRUE;
+        f.arithmetic.shaderFloat16 = c->features.f16_matrix;
+        f.memory.vulkanMemoryModel = VK_TRUE;
         f.matrix.cooperativeMatrix = VK_TRUE;
         names[info.enabledExtensionCount++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
     }

@@ -12,7 +12,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-enum { DEVICES = 8, OBJECTS = 4096 };
+enum { DEVICES = 16, OBJECTS = 4096 };
 
 vk_api mock_real;
 const char *const mock_type_names[MOCK_TYPES] = {
@@ -206,6 +206,8 @@ const mock_controls *mock_controls_get(void)
         .errors = errors,
         .loader_version = loader_version,
         .fault = take_fault,
+        .memory = mock_limit_memory,
+        .allocated = mock_allocated,
         .submits = mock_submits,
     };
     return &controls;
@@ -337,9 +339,6 @@ static void VKAPI_CALL get_properties2(VkPhysicalDevice device, VkPhysicalDevice
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES &&
             as->limits != MOCK_LIMITS_REAL)
             ((VkPhysicalDeviceSubgroupProperties *)s)->subgroupSize = 1;
-        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES && as->version &&
-            as->version < VK_API_VERSION_1_2)
-            mock_fault("VkPhysicalDeviceDriverProperties of a device of Vulkan 1.1");
     }
 }
 
@@ -348,14 +347,10 @@ static void VKAPI_CALL get_features2(VkPhysicalDevice device, VkPhysicalDeviceFe
     const mock_device *as = &of(device)->as;
     mock_real.GetPhysicalDeviceFeatures2(of(device)->real, f);
     for (VkBaseOutStructure *s = f->pNext; s && as->matrices; s = s->pNext) {
-        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES)
-            ((VkPhysicalDevice16BitStorageFeatures *)s)->storageBuffer16BitAccess = VK_TRUE;
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES)
             ((VkPhysicalDeviceShaderFloat16Int8Features *)s)->shaderFloat16 = VK_TRUE;
-        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES) {
-            VkPhysicalDeviceVulkanMemoryModelFeatures *m = (void *)s;
-            m->vulkanMemoryModel = m->vulkanMemoryModelDeviceScope = VK_TRUE;
-        }
+        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES)
+            ((VkPhysicalDeviceVulkanMemoryModelFeatures *)s)->vulkanMemoryModel = VK_TRUE;
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR)
             ((VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)s)->cooperativeMatrix = VK_TRUE;
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR) {

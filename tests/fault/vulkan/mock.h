@@ -29,10 +29,10 @@ typedef struct mock_device {
     unsigned char uuid;  /* every byte of it */
     mock_limits limits;
     bool no_queue;       /* no queue family computes */
-    uint64_t memory;     /* bytes that can be allocated; 0: as many as there are */
+    uint64_t memory;     /* bytes that it says it has; 0: the real number */
     float error;         /* added to the fifth float of all mapped memory behind a submit */
     long lost_at;        /* the submit, from 1, that loses the device; 0: none */
-    bool hangs;          /* no fence is ever signalled */
+    long hangs_at;       /* the submit behind which no fence is signalled any more; 0: none */
     bool matrices;       /* says that it has fast matrices, but can't compile their shaders */
 } mock_device;
 
@@ -55,6 +55,9 @@ typedef struct mock_controls {
     /* The first fault since the last call of this, NULL if there is none. Objects that are alive
      * are one if `closed`. */
     const char *(*fault)(bool closed);
+    /* Lets no more than so many bytes of memory be alive at a time; 0: as many as there are. */
+    void (*memory)(uint64_t bytes);
+    uint64_t (*allocated)(void); /* bytes that are alive */
     long (*submits)(void); /* of all time */
 } mock_controls;
 

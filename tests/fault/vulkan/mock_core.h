@@ -52,5 +52,7 @@ VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateI
 void mock_end_kept(void);
 PFN_vkVoidFunction mock_device_function(const char *name);
 long mock_submits(void);
+void mock_limit_memory(uint64_t bytes);
+uint64_t mock_allocated(void);
 
 #endif

@@ -15,13 +15,13 @@ typedef struct state {
     VkQueue queue;
     mock_device as;
     long submits;
-    uint64_t allocated;
     bool lost;
 } state;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static state devices[DEVICES];
 static long all_submits;
+static uint64_t allocated, most_allocated;
 static struct {
     VkDevice device;
     VkDeviceMemory memory;
@@ -70,6 +70,16 @@ long mock_submits(void)
     return all_submits;
 }
 
+void mock_limit_memory(uint64_t bytes)
+{
+    most_allocated = bytes;
+}
+
+uint64_t mock_allocated(void)
+{
+    return allocated;
+}
+
 /* ---- devices ---- */
 
 static bool enables(const VkDeviceCreateInfo *info, const char *extension)
@@ -84,7 +94,6 @@ static bool enables(const VkDeviceCreateInfo *info, const char *extension)
 static void check_extensions(const mock_device *as, const VkDeviceCreateInfo *info)
 {
     static const VkStructureType wanted[] = {
-        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
@@ -94,7 +103,7 @@ static void check_extensions(const mock_device *as, const VkDeviceCreateInfo *in
     for (const VkBaseInStructure *s = info->pNext; s; s = s->pNext)
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
             found += s->sType == wanted[i];
-    if (as->matrices && (found != 5 || info->enabledExtensionCount != 2 ||
+    if (as->matrices && (found != 4 || info->enabledExtensionCount != 2 ||
                          !enables(info, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
                          !enables(info, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME)))
         mock_fault("a device with fast matrices was created without them");
@@ -194,13 +203,18 @@ static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkS
     return result;
 }
 
+static bool hangs(const state *d)
+{
+    return d->as.hangs_at && d->submits >= d->as.hangs_at;
+}
+
 static VkResult VKAPI_CALL get_fence_status(VkDevice device, VkFence fence)
 {
     MOCK_MAY_FAIL(GetFenceStatus, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
                   VK_ERROR_DEVICE_LOST, VK_NOT_READY);
     if (of(device)->lost)
         return VK_ERROR_DEVICE_LOST;
-    return of(device)->as.hangs ? VK_NOT_READY : mock_real.GetFenceStatus(device, fence);
+    return hangs(of(device)) ? VK_NOT_READY : mock_real.GetFenceStatus(device, fence);
 }
 
 static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, const VkFence *fences,
@@ -212,8 +226,8 @@ static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, cons
         mock_fault("a wait of %llu ns", (unsigned long long)timeout);
     if (of(device)->lost)
         return VK_ERROR_DEVICE_LOST;
-    return of(device)->as.hangs ? VK_TIMEOUT
-                                : mock_real.WaitForFences(device, count, fences, all, timeout);
+    return hangs(of(device)) ? VK_TIMEOUT
+                             : mock_real.WaitForFences(device, count, fences, all, timeout);
 }
 
 static VkResult VKAPI_CALL reset_fences(VkDevice device, uint32_t count, const VkFence *fences)
@@ -238,12 +252,11 @@ static VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAlloca
                                            const VkAllocationCallbacks *allocation,
                                            VkDeviceMemory *memory)
 {
-    state *d = of(device);
     MOCK_MAY_FAIL(AllocateMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
                   VK_ERROR_TOO_MANY_OBJECTS);
     if (strict() && info->allocationSize > 1u << 30)
         mock_fault("an allocation of %llu bytes", (unsigned long long)info->allocationSize);
-    if (d->as.memory && d->allocated + info->allocationSize > d->as.memory)
+    if (most_allocated && allocated + info->allocationSize > most_allocated)
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     VkResult result = mock_real.AllocateMemory(device, info, allocation, memory);
     if (result != VK_SUCCESS)
@@ -255,7 +268,7 @@ static VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAlloca
     memories[i].memory = *memory;
     memories[i].bytes = info->allocationSize;
     memories[i].mapped = NULL;
-    d->allocated += info->allocationSize;
+    allocated += info->allocationSize;
     pthread_mutex_unlock(&lock);
     return VK_SUCCESS;
 }
@@ -268,7 +281,7 @@ static void VKAPI_CALL free_memory(VkDevice device, VkDeviceMemory memory,
     pthread_mutex_lock(&lock);
     size_t i = place_of(memory);
     memories[i].memory = VK_NULL_HANDLE;
-    of(device)->allocated -= memories[i].bytes;
+    allocated -= memories[i].bytes;
     pthread_mutex_unlock(&lock);
     mock_real.FreeMemory(device, memory, allocation);
 }
