@@ -38,34 +38,42 @@ static void put_counts(FILE *out, const night_facts *facts)
     fputc(')', out);
 }
 
+/* What there is to put, and of which channel. */
+typedef struct subject {
+    const night_facts *facts;
+    size_t channel;
+    double rest;
+} subject;
+
 /* Text made by `put`, said as a line. */
-static void say(const char *name, const night_facts *facts, size_t index,
-                void (*put)(FILE *out, const night_facts *facts, size_t index))
+static void say(const char *name, const subject *of, void (*put)(FILE *out, const subject *of))
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return;
-    put(out, facts, index);
+    put(out, of);
     if (fclose(out) == 0)
         cli_say("%s: %s", name, text);
     free(text);
 }
 
-static void put_summary(FILE *out, const night_facts *facts, size_t index)
+static void put_summary(FILE *out, const subject *of)
 {
-    (void)index;
+    const night_facts *facts = of->facts;
     put_counts(out, facts);
     fprintf(out, "; cohort %s, prep %s %s", entry(facts, "cohort"), entry(facts, "prep"),
             entry(facts, "prep_version"));
     if (facts->start && facts->start[0])
         fprintf(out, ", start %s", facts->start);
+    if (of->rest > 0)
+        fprintf(out, "; the last %.6g s are less than an epoch and are left out", of->rest);
 }
 
-static void put_channel(FILE *out, const night_facts *facts, size_t index)
+static void put_channel(FILE *out, const subject *of)
 {
-    const psgvit_channel *c = &facts->channel[index];
+    const psgvit_channel *c = &of->facts->channel[of->channel];
     fprintf(out, "  %-10s ", c->name);
     if (c->state == PSGVIT_CHANNEL_MISSING)
         fputs("missing: zeros", out);
@@ -76,10 +84,10 @@ static void put_channel(FILE *out, const night_facts *facts, size_t index)
         fprintf(out, "  %s", c->note);
 }
 
-static void put_skipped(FILE *out, const night_facts *facts, size_t index)
+static void put_skipped(FILE *out, const subject *of)
 {
     enum { MOST = 10 };
-    (void)index;
+    const night_facts *facts = of->facts;
     fprintf(out, "%zu epochs are left out because a gap lies in them, at", facts->skipped);
     for (size_t i = 0; i < facts->skipped && i < MOST; i++)
         fprintf(out, "%s %.9g s", i ? "," : "", facts->skipped_start_s[i]);
@@ -87,15 +95,14 @@ static void put_skipped(FILE *out, const night_facts *facts, size_t index)
         fputs(" ...", out);
 }
 
-void channel_report_say(const char *name, const night_facts *facts, int verbosity, bool brief)
+void channel_report_say(const char *name, const night_facts *facts, double rest, bool brief)
 {
-    if (verbosity < 0)
-        return;
-    say(name, facts, 0, put_summary);
-    for (size_t i = 0; i < facts->channels && (!brief || verbosity > 0); i++)
-        say(name, facts, i, put_channel);
+    subject of = {.facts = facts, .rest = rest};
+    say(name, &of, put_summary);
+    for (; of.channel < facts->channels && !brief; of.channel++)
+        say(name, &of, put_channel);
     if (facts->skipped)
-        say(name, facts, 0, put_skipped);
+        say(name, &of, put_skipped);
 }
 
 char *channel_report_json(const night_facts *facts)

@@ -46,13 +46,17 @@ static void say_source(const passage *p)
 {
     const infer_session *s = p->session;
     const infer_source *source = p->source;
-    if (source->dropped)
+    int verbosity = s->options.verbosity;
+    if (source->format == PSGVIT_FORMAT_EDF) {
+        double rest = (double)source->dropped / s->facts.rate;
+        if (verbosity >= 0)
+            channel_report_say(p->name, source->facts, rest, !s->alone && verbosity == 0);
+    } else if (source->dropped) {
         infer_warn(s,
                    "%s: the last %zu samples of each channel are less than an epoch of %zu and "
                    "are left out",
                    p->name, source->dropped, source->samples);
-    if (source->format == PSGVIT_FORMAT_EDF)
-        channel_report_say(p->name, source->facts, s->options.verbosity, !s->alone);
+    }
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */

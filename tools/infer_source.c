@@ -26,6 +26,20 @@ void infer_source_free(infer_source **source)
 
 /* ---- does it fit? ---------------------------------------------------------------------------- */
 
+/* An EDF is searched by names, and the model has none. */
+static bool is_nameless(const infer_session *s)
+{
+    return s->kind->channel_name && !s->names;
+}
+
+static int fail_nameless(const char *name, cli_failure *failure)
+{
+    return cli_fail(failure, CLI_INPUT,
+                    "%s: the model's config has no names of channels (chs_info), without which "
+                    "those of an EDF can't be found",
+                    name);
+}
+
 static int check_edf(const infer_session *s, const psgvit_recording_info *info, const char *name,
                      cli_failure *failure)
 {
@@ -34,11 +48,8 @@ static int check_edf(const infer_session *s, const psgvit_recording_info *info, 
         return cli_fail(failure, CLI_INPUT,
                         "%s: expected an EDF by %s, found a file whose signals are prepared", name,
                         edf_only);
-    if (info->format == PSGVIT_FORMAT_EDF && s->kind->channel_name && !s->names)
-        return cli_fail(failure, CLI_INPUT,
-                        "%s: the model's config has no names of channels (chs_info), without which "
-                        "those of an EDF can't be found",
-                        name);
+    if (info->format == PSGVIT_FORMAT_EDF && is_nameless(s)) /* 12 channels pass for OSF's */
+        return fail_nameless(name, failure);
     return CLI_DONE;
 }
 
@@ -182,8 +193,11 @@ static int open_recording(infer_opened *input, cli_failure *failure)
         .log_user = input,
     };
     psgvit_error err;
-    if (psgvit_recording_open(&input->recording, infer_sample(s, input->index)->path, &params,
-                              &err))
+    const char *path = infer_sample(s, input->index)->path;
+    psgvit_status status = psgvit_recording_open(&input->recording, path, &params, &err);
+    if (status == PSGVIT_E_ARGUMENT && is_nameless(s))
+        return fail_nameless(infer_name(s, input->index), failure);
+    if (status)
         return cli_fail_status(failure, &err);
     return check_geometry(s, psgvit_recording_get_info(input->recording),
                           infer_name(s, input->index), failure);
