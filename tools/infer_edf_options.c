@@ -123,11 +123,11 @@ const char *infer_edf_only(const infer_edf_options *o)
 {
     if (o->prep != PSGVIT_PREP_DEFAULT && o->prep != PSGVIT_PREP_NONE)
         return "--prep";
-    return o->unit             ? "--unit"
-           : o->reref          ? "--reref"
-           : o->resample       ? "--resample"
-           : o->stride_seconds ? "--stride"
-                               : NULL;
+    return o->unit                 ? "--unit"
+           : o->reref              ? "--reref"
+           : o->resample           ? "--resample"
+           : o->stride_seconds > 0 ? "--stride"
+                                   : NULL;
 }
 
 void infer_edf_options_free(infer_edf_options *o)
