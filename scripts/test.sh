@@ -50,7 +50,8 @@ install_needs() {
     install_wanted
     [ -x build/venv/bin/python ] || python3 -m venv build/venv
     local install=(build/venv/bin/python -m pip install -q --disable-pip-version-check)
-    build/venv/bin/python -c 'import edfio, html5lib, mne, numpy, pandas, safetensors' 2>/dev/null ||
+    build/venv/bin/python -c 'import edfio, html5lib, mne, numpy, pandas, safetensors' \
+        2>/dev/null ||
         "${install[@]}" edfio html5lib mne numpy pandas safetensors
     # Its library alone is used, which needs nothing of what the package wants for notebooks.
     build/venv/bin/python -m pip show -q lunapi 2>/dev/null || "${install[@]}" --no-deps lunapi

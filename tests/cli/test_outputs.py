@@ -67,7 +67,8 @@ class Embeddings(Night):
         self.assertEqual({k: (v.dtype.name, v.shape) for k, v in t.items()},
                          {"cls": ("float32", (epochs, 128)), "stage": ("int32", (epochs,)),
                           "probabilities": ("float32", (epochs, 5)),
-                          "epoch_start_s": ("float64", (epochs,)), "channel_mask": ("uint8", (12,))})
+                          "epoch_start_s": ("float64", (epochs,)),
+                          "channel_mask": ("uint8", (12,))})
         metadata = self.metadata("o.safetensors")
         skipped = json.loads(metadata["skipped"])
         self.assertEqual(skipped, [90, 120])
@@ -115,7 +116,8 @@ class Embeddings(Night):
         """Raw and NPY know no time, and their outputs say nothing of it."""
         self.infer("-o", "o.safetensors", "night.bin")
         self.assertEqual(set(self.tensors("o.safetensors")), {"cls"})
-        self.assertFalse({"start", "channels", "skipped", "prep"} & set(self.metadata("o.safetensors")))
+        metadata = self.metadata("o.safetensors")
+        self.assertFalse({"start", "channels", "skipped", "prep"} & set(metadata))
         self.infer("-o", "o.csv", "night.bin")
         self.assertEqual(list(self.rows("o.csv", ",")[0])[:2], ["epoch", "cls_0"])
         self.infer("--head", self.head, "-o", "o.safetensors", "night.bin")
