@@ -25,3 +25,33 @@ endfunction()
 
 psgvit_mock_test(fault_vulkan_calls fault/vulkan/test_calls.c)
 psgvit_mock_test(fault_vulkan_devices fault/vulkan/test_devices.c)
+psgvit_test(threads_vulkan fault/vulkan/test_threads.c unit/job.c parity/vector.c
+    LIBS tool_support TIMEOUT 300)
+
+# Under the validation layer, with its synchronization checks, every op and every parity case must
+# stay without a word of it. Not in builds for sanitizers, which slow the layer down, too.
+if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
+    find_file(PSGVIT_vulkan_VALIDATION NAMES VkLayer_khronos_validation.json
+        PATHS /usr/share/vulkan/explicit_layer.d /usr/local/share/vulkan/explicit_layer.d)
+    mark_as_advanced(PSGVIT_vulkan_VALIDATION)
+    if(NOT PSGVIT_vulkan_VALIDATION)
+        message(FATAL_ERROR "The tests need Vulkan's validation layer: install the package "
+                            "vulkan-validationlayers.")
+    endif()
+    psgvit_test(validation_races fault/vulkan/test_validation.c unit/job.c parity/vector.c
+        LIBS tool_support ARGS barriers)
+    target_include_directories(test_validation_races SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
+    psgvit_test_run(validation_misuse validation_races ARGS buffers)
+    set(validated ops_vulkan parity_vulkan)
+    set_property(TEST ${validated} validation_races validation_misuse APPEND PROPERTY ENVIRONMENT
+        VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
+        VK_LAYER_SETTINGS_PATH=${CMAKE_CURRENT_SOURCE_DIR}/fault/vulkan/vk_layer_settings.txt)
+    # What the layer says names a rule: VUID-..., SYNC-..., or one of its own.
+    set_tests_properties(${validated} PROPERTIES
+        FAIL_REGULAR_EXPRESSION "(VUID|SYNC|UNASSIGNED)-")
+    # The same setting is able to fail.
+    set_tests_properties(validation_races PROPERTIES
+        PASS_REGULAR_EXPRESSION "SYNC-HAZARD-READ.AFTER.WRITE")
+    set_tests_properties(validation_misuse PROPERTIES
+        PASS_REGULAR_EXPRESSION "VUID-vkDestroyDevice-device-00378")
+endif()

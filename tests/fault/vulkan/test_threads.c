@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many threads of the caller and Vulkan: one encoder shared by eight, through several shapes, and
+ * devices of their own that each opens, uses and closes beside the others. What each thread finds is
+ * compared afterwards: cmocka is for one thread.
+ */
+#include "unit/job.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { CALLERS = 8, SHAPES = 2, CALLS = 6 };
+
+typedef struct caller {
+    pthread_t thread;
+    psgvit_device *device;
+    const vector_case *c;
+    const vector_encoder *e;
+    test_job job[SHAPES];
+    const test_job *expected; /* [SHAPES] */
+    int first, wrong;
+    char message[1020];
+} caller;
+
+static psgvit_status open_device(psgvit_device **device, psgvit_error *err)
+{
+    psgvit_device_params params = {
+        .struct_size = sizeof params, .backend = PSGVIT_BACKEND_VULKAN, .device = "llvmpipe"};
+    return psgvit_device_open(device, &params, err);
+}
+
+static void note(caller *self, const char *message)
+{
+    if (!self->wrong++)
+        snprintf(self->message, sizeof self->message, "%s", message);
+}
+
+static void encode(caller *self, const vector_encoder *e, int shape)
+{
+    psgvit_error err;
+    test_job *job = &self->job[shape];
+    const test_job *expected = &self->expected[shape];
+    job_clear(self->c, job);
+    if (job_encode(e, job, &err)) {
+        note(self, err.message);
+        return;
+    }
+    for (size_t i = 0; i < self->c->output_count; i++)
+        if (memcmp(job->out[i], expected->out[i],
+                   expected->epochs * job_each(self->c, i) * sizeof(float)))
+            note(self, "other bits than alone");
+}
+
+static void *share(void *user)
+{
+    caller *self = user;
+    for (int n = 0; n < CALLS; n++)
+        encode(self, self->e, (self->first + n) % SHAPES);
+    return NULL;
+}
+
+/* An encoder of its own on the shared device, then on a device of its own. */
+static void *open_own(void *user)
+{
+    caller *self = user;
+    for (int n = 0; n < 2; n++) {
+        psgvit_error err;
+        psgvit_device *own = NULL;
+        vector_encoder e = {0};
+        const vector_case *c = self->c;
+        if (n && open_device(&own, &err))
+            note(self, err.message);
+        else if (osf_encoder_open_memory(&e.osf, own ? own : self->device, c->image, c->image_size,
+                                         NULL, &err))
+            note(self, err.message);
+        else
+            encode(self, &e, 0);
+        vector_encoder_close(&e);
+        psgvit_device_close(&own);
+    }
+    return NULL;
+}
+
+static void run_all(caller *callers, void *(*body)(void *))
+{
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, body, &callers[i]), 0);
+    for (int i = 0; i < CALLERS; i++)
+        pthread_join(callers[i].thread, NULL);
+    for (int i = 0; i < CALLERS; i++)
+        if (callers[i].wrong)
+            fail_msg("caller %d: %d times, first: %s", i, callers[i].wrong, callers[i].message);
+}
+
+static void run(void *(*body)(void *))
+{
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    vector_case c;
+    vector_encoder e;
+    test_job expected[SHAPES];
+    static caller callers[CALLERS];
+    if (open_device(&device, &err))
+        fail_msg("%s", err.message);
+    vector_open(&c, TESTS_DIR "/vectors", "osf_one_head", 1);
+    vector_encoder_open(&e, &c, device);
+    for (size_t s = 0; s < SHAPES; s++) {
+        expected[s] = job_make(&c, s + 1);
+        job_run(&e, &expected[s]);
+    }
+    for (int i = 0; i < CALLERS; i++)
+        callers[i] = (caller){.device = device,
+                              .c = &c,
+                              .e = &e,
+                              .job = {job_make(&c, 1), job_make(&c, 2)},
+                              .expected = expected,
+                              .first = i};
+    run_all(callers, body);
+    for (int i = 0; i < CALLERS; i++)
+        for (size_t s = 0; s < SHAPES; s++)
+            job_free(&callers[i].job[s]);
+    for (size_t s = 0; s < SHAPES; s++)
+        job_free(&expected[s]);
+    vector_encoder_close(&e);
+    vector_close(&c);
+    psgvit_device_close(&device);
+}
+
+static void test_share(void **state)
+{
+    (void)state;
+    run(share);
+}
+
+static void test_own(void **state)
+{
+    (void)state;
+    run(open_own);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_share),
+        cmocka_unit_test(test_own),
+    };
+    return cmocka_run_group_tests_name("threads on Vulkan", tests, NULL, NULL);
+}
