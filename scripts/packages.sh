@@ -40,5 +40,6 @@ want_build() {
     want_command g++ build-essential
     want_command cmake cmake
     want_command ninja ninja-build
-    want_package libc6-dev libopenblas-openmp-dev libcjson-dev libssl-dev
+    want_command glslangValidator glslang-tools
+    want_package libc6-dev libopenblas-openmp-dev libcjson-dev libssl-dev libvulkan-dev
 }

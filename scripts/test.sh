@@ -37,7 +37,7 @@ fuzz_probe() {
 
 install_needs() {
     want_build
-    want_package libcmocka-dev libedf-dev
+    want_package libcmocka-dev libedf-dev libvulkan1 mesa-vulkan-drivers vulkan-validationlayers
     want_command chromium chromium
     want_command clang clang
     want_command python3 python3
