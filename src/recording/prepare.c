@@ -15,8 +15,8 @@
 
 enum {
     NOTE = 224,                  /* a montage's note and ours */
-    PIECE_BYTES = 2 << 20,       /* of records that one thread takes at once: more would not be */
-    MOST_PIECE_SECONDS = 600,    /*   faster, less would read too much twice for the filters' sake */
+    PIECE_BYTES = 6 << 20,       /* that one thread works in at once: more would not be faster, */
+    MOST_PIECE_SECONDS = 600,    /*   less would read too much twice for the filters' sake */
     PIECE_READY = 2 << 20,       /* of epochs that are made of a piece */
     MOST_READY = 32 << 20,       /* of epochs that are made at once */
     WORKER_BYTES = 96 << 20,     /* of what all threads work in */
@@ -61,22 +61,38 @@ static size_t team_size(const pv_prepare *p)
     return omp_in_parallel() || threads < 1 ? 1 : (size_t)threads < most ? (size_t)threads : most;
 }
 
+/* Bytes that a second of the recording takes in a worker. */
+static double bytes_of_second(const pv_prepare *p)
+{
+    const pv_edf *edf = p->edf;
+    double samples = 0.0, points = 0.0, most = 0.0;
+    for (size_t u = 0; u < p->pipeline.used; u++) {
+        samples += edf->signal[p->pipeline.used_signal[u]].rate;
+        most = fmax(most, edf->signal[p->pipeline.used_signal[u]].rate);
+    }
+    for (size_t i = 0; i < p->pipeline.leads; i++)
+        for (size_t t = 0; t < p->pipeline.lead[i].tracks; t++)
+            points += p->pipeline.lead[i].track[t].route->grid_rate;
+    return (double)edf->record_bytes / edf->record_seconds + 4.0 * (samples + points + 2.0 * most);
+}
+
 /* Long enough for the filters' sake, short enough for memory's; the same for any number of threads,
  * because the last bit of an epoch depends on where its piece begins. */
 static void choose_pieces(pv_prepare *p)
 {
-    const pv_edf *edf = p->edf;
-    double record = edf->record_seconds, byte = record / (double)edf->record_bytes;
-    double seconds = fmin(PIECE_BYTES * byte, MOST_PIECE_SECONDS);
+    double record = p->edf->record_seconds, second = bytes_of_second(p), fixed = 0.0;
+    double seconds = fmin(PIECE_BYTES / second, MOST_PIECE_SECONDS);
     seconds = fmax(fmax(seconds, 8.0 * p->pipeline.reach), fmax(record, p->windows.length));
     p->piece_seconds = seconds;
     size_t epoch = p->pipeline.leads * p->cutter.samples * sizeof(float);
     double epochs = floor((seconds - p->windows.length) / p->windows.stride) + 1.0;
     epochs = fmin(epochs, floor((double)PIECE_READY / (double)epoch));
     p->piece_epochs = epochs > 1.0 ? (size_t)epochs : 1;
-    /* Records, their samples as int32 and as float32, grids. */
-    double bytes = 4.0 * (seconds + 2.0 * p->pipeline.reach + record) / byte;
-    double pieces = ceil((double)edf->records * record / seconds) + 1.0;
+    for (size_t i = 0; i < p->pipeline.routes; i++)
+        if (p->pipeline.route[i].route.filter)
+            fixed = fmax(fixed, 16.0 * (double)p->pipeline.route[i].route.filter->size);
+    double bytes = second * (seconds + 2.0 * (p->pipeline.reach + record)) + fixed;
+    double pieces = ceil((double)p->edf->records * record / seconds) + 1.0;
     double workers = fmin(fmin((double)team_size(p), floor(WORKER_BYTES / bytes)), pieces);
     p->workers = workers > 1.0 ? (size_t)workers : 1;
     size_t most = MOST_READY / (p->piece_epochs * epoch);
@@ -87,8 +103,8 @@ static void choose_pieces(pv_prepare *p)
 
 static psgvit_status make_workers(pv_prepare *p, psgvit_error *err)
 {
-    size_t leads = p->pipeline.leads, bytes = p->tasks * p->piece_epochs * leads;
-    if (!pv_mul(bytes, p->cutter.samples * sizeof(float), &bytes))
+    size_t leads = p->pipeline.leads, bytes;
+    if (!pv_mul(p->tasks * p->piece_epochs, leads * p->cutter.samples * sizeof(float), &bytes))
         bytes = SIZE_MAX;
     p->worker = calloc(p->workers, sizeof *p->worker);
     p->range = calloc(p->workers * leads, sizeof *p->range);
@@ -195,6 +211,24 @@ static psgvit_status make_recipe(pv_prepare *p, const pv_montage *montage,
     return PSGVIT_OK;
 }
 
+/* Sizes that the file and the caller have given must be such that indices can be counted. */
+static psgvit_status check_sizes(const pv_prepare *p, psgvit_error *err)
+{
+    uint64_t points;
+    size_t bytes;
+    for (size_t i = 0; i < p->pipeline.routes; i++)
+        if (!pv_mul_u64(p->cutter.samples, p->pipeline.route[i].route.pick.num, &points))
+            return pv_fail(err, PSGVIT_E_INPUT,
+                           "%s: %s: epochs of %zu samples can't be made of %zu in %g s",
+                           p->edf->source->name, p->pipeline.route[i].lead, p->cutter.samples,
+                           p->pipeline.route[i].per_record, p->edf->record_seconds);
+    if (!pv_mul(p->pipeline.leads, p->cutter.samples, &bytes) ||
+        !pv_mul(bytes, sizeof(float), &bytes))
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "%zu channels of %zu samples are too many",
+                       p->pipeline.leads, p->cutter.samples);
+    return PSGVIT_OK;
+}
+
 static psgvit_status make(pv_prepare *p, pv_montage *montage,
                           const psgvit_recording_params *params, psgvit_error *err)
 {
@@ -206,6 +240,7 @@ static psgvit_status make(pv_prepare *p, pv_montage *montage,
     PV_TRY(pv_pipeline_make(&p->pipeline, &p->recipe, p->edf, montage, p->why, err));
     describe_channels(p, montage);
     PV_TRY(check_leads(p, err));
+    PV_TRY(check_sizes(p, err));
     choose_pieces(p);
     PV_TRY(make_workers(p, err));
     pv_night night;

@@ -92,9 +92,9 @@ psgvit_status pv_recipe_make(pv_recipe *recipe, const psgvit_recording_params *p
                        "params has prep %d, unit %d, reref %d, resample %d: one is no such value",
                        (int)params->prep, (int)params->unit, (int)params->reref,
                        (int)params->resample);
-    if (!(params->rate >= 0.0 && params->rate <= 1e6))
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.rate is %g, expected 0 to 1e6 Hz",
-                       params->rate);
+    if (!(params->rate >= 0.0 && params->rate <= PV_MOST_RATE))
+        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.rate is %g, expected 0 to %d Hz",
+                       params->rate, PV_MOST_RATE);
     bool leads = pv_recipe_is_osf(names, count);
     *recipe = (pv_recipe){.prep = params->prep, .scale = 1.0, .night_seconds = INFINITY};
     recipe->rate = params->rate > 0.0 ? params->rate : leads ? 64.0 : 256.0;

@@ -45,7 +45,10 @@ typedef struct pv_route {
     pv_resampler *resampler;
 } pv_route;
 
-enum { PV_WHY = 96 };
+enum {
+    PV_WHY = 96,
+    PV_MOST_RATE = 20000, /* Hz of a source or of epochs: filters grow with it */
+};
 
 /* For `lead` from signal `signal`. *why becomes a sentence, and the route nothing, if this rate
  * can't be used; "" if it can. */

@@ -130,8 +130,11 @@ static psgvit_status fill(pv_resampler *r, const pv_fir *fir, const pv_band *ban
 static psgvit_status make(pv_resampler *r, const pv_fir *fir, const pv_band *band,
                           psgvit_error *err)
 {
-    size_t half = r->between == PV_BETWEEN_SINC ? pv_band_half(band) : 1;
-    r->bins = r->ratio.den > PV_MOST_PHASES ? PV_MOST_PHASES : 0;
+    size_t half = r->between == PV_BETWEEN_SINC ? pv_band_half(band) : 1, most = PV_MOST_PHASES;
+    /* Where there are many taps a sample is a small step of what passes, and so is half a bin. */
+    while (r->between == PV_BETWEEN_SINC && most > 64 && most * half > 1 << 20)
+        most /= 2;
+    r->bins = r->ratio.den > most ? most : 0;
     r->before = fir->half + half - 1;
     r->after = fir->half + half;
     r->taps = (r->before + 1 + r->after + PV_TAPS_STEP - 1) / PV_TAPS_STEP * PV_TAPS_STEP;

@@ -38,7 +38,8 @@ typedef struct pv_resampler {
     size_t after;       /* and behind it */
     size_t taps;        /* before + 1 + after, and zeros up to a multiple of PV_TAPS_STEP */
     size_t phases;
-    size_t bins;        /* 0, or how many parts a den beyond PV_MOST_PHASES is rounded to */
+    size_t bins;        /* 0, or how many parts of a sample positions are rounded to, as there are
+                           too many: den is beyond PV_MOST_PHASES, or less with many taps */
     uint32_t *phase_of; /* [den or bins + 1] which taps */
     float *tap;         /* [phases, taps] */
 } pv_resampler;

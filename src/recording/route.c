@@ -215,8 +215,8 @@ psgvit_status pv_route_make(pv_route *route, const pv_recipe *recipe, const char
     why[0] = '\0';
     if (recipe->prep == PSGVIT_PREP_NONE)
         status = make_none(route, recipe, lead, edf, signal, err);
-    else if (rate < 1.0)
-        snprintf(why, PV_WHY, "%.6g Hz is too low", rate);
+    else if (rate < 1.0 || rate > PV_MOST_RATE)
+        snprintf(why, PV_WHY, "%.6g Hz is too %s", rate, rate < 1.0 ? "low" : "high");
     else if (recipe->prep == PSGVIT_PREP_OSF_TRAIN)
         status = make_train(route, find_lead(lead), edf, signal, why, err);
     else if (recipe->prep == PSGVIT_PREP_OSF_CLEAN)

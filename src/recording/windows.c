@@ -10,8 +10,8 @@
 /* s; onsets are decimal fractions, so their sums are off by less. */
 static const double slack = 1e-6;
 
-/* Beyond this many steps a double can't count any more. */
-static const double most = 9e15;
+/* s: 31 years; and how many epochs a double can count. */
+static const double longest = 1e9, most = 9e15;
 
 void pv_windows_free(pv_windows *w)
 {
@@ -49,7 +49,7 @@ psgvit_status pv_windows_make(pv_windows *w, const pv_edf *edf, double length, d
     double end = 0.0;
     for (size_t i = 0; i < edf->segments; i++)
         end = fmax(end, segment_end(edf, i));
-    if (!(length > 0.0 && stride > 0.0 && end / fmin(length, stride) < most))
+    if (!(length > 0.0 && stride > 0.0 && end < longest && end / fmin(length, stride) < most))
         return pv_fail(err, PSGVIT_E_INPUT, "%s: %g s can't be cut into epochs of %g s every %g s",
                        edf->source->name, end, length, stride);
     w->run = calloc(edf->segments ? edf->segments : 1, sizeof *w->run);
