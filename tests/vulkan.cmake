@@ -55,3 +55,10 @@ if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
     set_tests_properties(validation_misuse PROPERTIES
         PASS_REGULAR_EXPRESSION "VUID-vkDestroyDevice-device-00378")
 endif()
+
+# The command line with lavapipe, and without Vulkan in several ways.
+set(empty_folder ${CMAKE_CURRENT_BINARY_DIR}/mock_empty)
+add_library(vulkan_empty MODULE fault/vulkan/empty.c)
+set_target_properties(vulkan_empty PROPERTIES
+    PREFIX "" OUTPUT_NAME libvulkan.so SUFFIX .1 LIBRARY_OUTPUT_DIRECTORY ${empty_folder})
+psgvit_cli_test(cli_vulkan cli/test_vulkan.py ARGS ${empty_folder} TIMEOUT 300)

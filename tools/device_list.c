@@ -64,6 +64,20 @@ static void put_line(size_t index, const psgvit_device_info *info)
     putchar('\n');
 }
 
+/* Why there is no GPU, which the list itself doesn't say. */
+static void note_missing(const psgvit_device_list *list)
+{
+    int verbosity = 1;
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    psgvit_device_params params = {.struct_size = sizeof params, .backend = PSGVIT_BACKEND_VULKAN};
+    if (psgvit_device_list_count(list) > 1)
+        return;
+    if (psgvit_device_open(&device, &params, &err))
+        cli_log(&verbosity, PSGVIT_LOG_INFO, err.message);
+    psgvit_device_close(&device);
+}
+
 int device_list_print(bool json)
 {
     psgvit_error err;
@@ -76,6 +90,7 @@ int device_list_print(bool json)
         (json ? put_json : put_line)(i, psgvit_device_list_at(list, i));
     if (json)
         puts("\n]");
+    note_missing(list);
     psgvit_device_list_close(&list);
     if (fflush(stdout) != 0 || ferror(stdout))
         return cli_error(CLI_OUTPUT, "standard output can't be written");
