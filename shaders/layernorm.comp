@@ -29,7 +29,8 @@ layout(binding = 2) readonly buffer Beta4 { vec4 beta_data4[]; };
 layout(binding = 3) writeonly buffer Y { float y_data[]; };
 layout(binding = 3) writeonly buffer Y4 { vec4 y_data4[]; };
 
-shared float part[LANES * ROWS];
+/* Each lane's sums, a vec4 for four lanes: of the values; of differences and of their squares. */
+shared vec4 part[ROWS * LANES / 4], part_rest[ROWS * LANES / 4], part_squares[ROWS * LANES / 4];
 
 /* Groups of 4 go to the lanes in turn. */
 uint column_of(uint i, uint lane)
@@ -37,63 +38,71 @@ uint column_of(uint i, uint lane)
     return (i * LANES + lane) * 4;
 }
 
-/* The sum of the lanes' values of a row, the same in each of them. */
-float sum_lanes(float value, uint lane, uint slot)
+float add4(vec4 v)
 {
-    barrier();
-    part[slot * LANES + lane] = value;
-    barrier();
-    float sum[4] = float[4](0.0, 0.0, 0.0, 0.0);
-    for (uint i = 0; i < LANES; i += 4)
+    return (v.x + v.y) + (v.z + v.w);
+}
+
+vec4 load(uint row, uint c)
+{
+    const uint base = x.at + row * x.stride + c;
+    if (VECTOR)
+        return c < cols ? x_data4[base / 4] : vec4(0);
+    vec4 v = vec4(0);
+    [[unroll]] for (uint j = 0; j < 4; j++)
+        if (c + j < cols)
+            v[j] = x_data[base + j];
+    return v;
+}
+
+void store(uint row, uint c, vec4 v)
+{
+    const uint base = y.at + row * y.stride + c;
+    if (VECTOR && c < cols)
+        y_data4[base / 4] = fma(v, gamma_data4[(gamma_at + c) / 4], beta_data4[(beta_at + c) / 4]);
+    if (!VECTOR)
         [[unroll]] for (uint j = 0; j < 4; j++)
-            sum[j] += part[slot * LANES + i + j];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            if (c + j < cols)
+                y_data[base + j] = fma(v[j], gamma_data[gamma_at + c + j],
+                                       beta_data[beta_at + c + j]);
 }
 
 void main()
 {
     const uint lane = gl_LocalInvocationIndex % LANES, slot = gl_LocalInvocationIndex / LANES;
+    const uint parts = slot * LANES / 4, own = parts + lane / 4;
     for (uint row0 = gl_WorkGroupID.x * ROWS; row0 < rows; row0 += gl_NumWorkGroups.x * ROWS) {
         const uint row = min(row0 + slot, rows - 1);
-        vec4 value[VALUES];
-        float sum = 0.0;
+        vec4 value[VALUES], sum = vec4(0), rest = vec4(0), squares = vec4(0);
         [[unroll]] for (uint i = 0; i < VALUES; i++) {
-            const uint c = column_of(i, lane), base = x.at + row * x.stride + c;
-            value[i] = vec4(0);
-            if (VECTOR && c < cols)
-                value[i] = x_data4[base / 4];
-            if (!VECTOR)
-                [[unroll]] for (uint j = 0; j < 4; j++)
-                    if (c + j < cols)
-                        value[i][j] = x_data[base + j];
-            sum += (value[i].x + value[i].y) + (value[i].z + value[i].w);
+            value[i] = load(row, column_of(i, lane));
+            sum += value[i];
         }
-        const float mean = sum_lanes(sum, lane, slot) / float(cols);
-        float rest = 0.0, squares = 0.0;
-        [[unroll]] for (uint i = 0; i < VALUES; i++)
-            [[unroll]] for (uint j = 0; j < 4; j++) {
-                const float d = column_of(i, lane) + j < cols ? value[i][j] - mean : 0.0;
-                value[i][j] = d;
-                rest += d;
-                squares = fma(d, d, squares);
-            }
+        part[own][lane % 4] = add4(sum);
+        barrier();
+        sum = vec4(0);
+        [[unroll]] for (uint i = 0; i < LANES / 4; i++)
+            sum += part[parts + i];
+        const float mean = add4(sum) / float(cols);
+        [[unroll]] for (uint i = 0; i < VALUES; i++) {
+            const uvec4 c = column_of(i, lane) + uvec4(0, 1, 2, 3);
+            value[i] = mix(vec4(0), value[i] - mean, lessThan(c, uvec4(cols)));
+            rest += value[i];
+            squares = fma(value[i], value[i], squares);
+        }
+        part_rest[own][lane % 4] = add4(rest);
+        part_squares[own][lane % 4] = add4(squares);
+        barrier();
+        rest = squares = vec4(0);
+        [[unroll]] for (uint i = 0; i < LANES / 4; i++) {
+            rest += part_rest[parts + i];
+            squares += part_squares[parts + i];
+        }
         /* What the first mean is off by. */
-        const float shift = sum_lanes(rest, lane, slot) / float(cols);
-        const float variance = sum_lanes(squares, lane, slot) / float(cols) - shift * shift;
-        const float factor = 1.0 / sqrt(variance + eps);
-        if (row0 + slot >= rows)
-            continue;
-        [[unroll]] for (uint i = 0; i < VALUES; i++) {
-            const uint c = column_of(i, lane), base = y.at + row * y.stride + c;
-            if (VECTOR && c < cols)
-                y_data4[base / 4] = fma((value[i] - shift) * factor, gamma_data4[(gamma_at + c) / 4],
-                                        beta_data4[(beta_at + c) / 4]);
-            if (!VECTOR)
-                [[unroll]] for (uint j = 0; j < 4; j++)
-                    if (c + j < cols)
-                        y_data[base + j] =
-                            fma((value[i][j] - shift) * factor, gamma_data[gamma_at + c + j],
-                                beta_data[beta_at + c + j]);
-        }
+        const float shift = add4(rest) / float(cols);
+        const float factor = 1.0 / sqrt(add4(squares) / float(cols) - shift * shift + eps);
+        if (row0 + slot < rows)
+            [[unroll]] for (uint i = 0; i < VALUES; i++)
+                store(row, column_of(i, lane), (value[i] - shift) * factor);
     }
 }
