@@ -7,7 +7,9 @@
  * are not stored; x counts as 0 past k.
  *
  * W comes in panels of 32 rows, k-major, padded with 0: element (r, c) is at
- * [(r / 32 * k + c) * 32 + r % 32].
+ * [(r / 32 * k + c) * 32 + r % 32]. Or it was made for linear_split.comp and comes in two parts:
+ * row r of the first at [2 r * k'], of the second at [(2 r + 1) * k'], k' being k filled up to a
+ * multiple of 8, all of it multiplied by a power of two that w_scale undoes.
  */
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -27,6 +29,7 @@ layout(constant_id = 9) const bool VECTOR_X = false; /* 4 | at, stride, k */
 layout(constant_id = 10) const bool VECTOR_Y = false; /* 4 | at, stride, n, TN */
 layout(constant_id = 11) const uint CHUNK = 0; /* slabs that are summed up before they are added to
                                                   the sum of the others; 0: all */
+layout(constant_id = 12) const bool PARTS = false; /* W is in two parts */
 
 const uint PLAIN = 0, GELU = 1, ADD = 2;
 
@@ -34,10 +37,12 @@ layout(push_constant, std430) uniform Push {
     View x, y;
     uint bias_at;
     uint m, n, k;
+    float w_scale;
 };
 layout(binding = 0) readonly buffer X { float x_data[]; };
 layout(binding = 0) readonly buffer X4 { vec4 x_data4[]; };
 layout(binding = 1) readonly buffer W4 { vec4 w_data4[]; };
+layout(binding = 1) readonly buffer WParts { uvec2 w_parts4[]; };
 layout(binding = 2) buffer Y { float y_data[]; };
 layout(binding = 2) buffer Y4 { vec4 y_data4[]; };
 layout(binding = 3) readonly buffer Bias { float bias_data[]; };
@@ -84,6 +89,17 @@ vec4 load_x(uint row, uint c)
     return v;
 }
 
+/* Columns [c, c + 4) of a row of W in two parts. */
+vec4 load_parts(uint row, uint c)
+{
+    const uint fours = (k + 7) / 8 * 2;
+    const uint at = 2 * min(row, n - 1) * fours + min(c / 4, fours - 1);
+    const uvec2 high = w_parts4[at], low = w_parts4[at + fours];
+    const vec4 first = vec4(unpackHalf2x16(high.x), unpackHalf2x16(high.y));
+    const vec4 second = vec4(unpackHalf2x16(low.x), unpackHalf2x16(low.y));
+    return (first + second * (1.0 / 2048.0)) * w_scale;
+}
+
 /* Fetches the slab of k from `first` on into registers. */
 void fetch(uint row0, uint column0, uint first)
 {
@@ -98,7 +114,8 @@ void fetch(uint row0, uint column0, uint first)
         const uint column = min(column0 + at % (BN / 4) * 4, last);
         const uint c = min(first + at / (BN / 4), k - 1);
         if (at < BN * BK / 4)
-            w_next[i] = w_data4[(column / 32 * k + c) * 8 + column % 32 / 4];
+            w_next[i] = PARTS ? load_parts(column0 + at / (BK / 4), first + at % (BK / 4) * 4)
+                              : w_data4[(column / 32 * k + c) * 8 + column % 32 / 4];
     }
 }
 
@@ -114,9 +131,14 @@ void stash(uint which)
                 slab[xs + (c + j) * SX + row / 4][row % 4] = x_next[i][j];
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
-        const uint at = t + i * THREADS, column = at % (BN / 4) * 4, c = at / (BN / 4);
-        if (at < BN * BK / 4)
-            slab[ws + c * SW + column / 4] = w_next[i];
+        const uint at = t + i * THREADS;
+        if (PARTS && at < BN * BK / 4) {
+            const uint column = at / (BK / 4), c = at % (BK / 4) * 4;
+            [[unroll]] for (uint j = 0; j < 4; j++)
+                slab[ws + (c + j) * SW + column / 4][column % 4] = w_next[i][j];
+        }
+        if (!PARTS && at < BN * BK / 4)
+            slab[ws + at / (BN / 4) * SW + at % (BN / 4)] = w_next[i];
     }
 }
 

@@ -5,6 +5,11 @@
 #extension GL_EXT_bfloat16 : require
 
 #define Element bfloat16_t
+#define PARTS 1
+
+struct Packed {
+    uint part[PARTS];
+};
 
 /* Rounded to even by integers, since a float32 that becomes a bfloat16 and bits again needs one
  * more feature of a device. NaN, whatever its bits, stays one. */
@@ -15,9 +20,13 @@ uint round_bits(float v)
                                               : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
 }
 
-uint pack(vec2 v)
+Packed pack(vec2 v)
 {
-    return round_bits(v.x) | round_bits(v.y) << 16;
+    return Packed(uint[](round_bits(v.x) | round_bits(v.y) << 16));
+}
+
+void tell()
+{
 }
 
 #extension GL_GOOGLE_include_directive : require

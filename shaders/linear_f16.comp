@@ -13,10 +13,19 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 
 #define Element float16_t
+#define PARTS 1
 
-uint pack(vec2 v)
+struct Packed {
+    uint part[PARTS];
+};
+
+Packed pack(vec2 v)
 {
-    return packHalf2x16(v * 0.03125);
+    return Packed(uint[](packHalf2x16(v * 0.03125)));
+}
+
+void tell()
+{
 }
 
 #extension GL_GOOGLE_include_directive : require

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * y = epilogue(scale x W^T + bias) by cooperative matrices of 16 x 16 x 16 with float32 sums; the
- * body of linear_f16.comp and linear_bf16.comp, which define what a 16-bit number is: Element, and
- * pack(), two float32 to two of them. x [m, k] and y [m, n] are float32, W [n, k] is 16-bit, row by
- * row, its rows filled up to a multiple of 8.
+ * body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define what a 16-bit number
+ * is: Element, how many PARTS of them make a float32, and pack(), two float32 to two of each part.
+ * x [m, k] and y [m, n] are float32, W [n, k] is 16-bit, row by row, its rows filled up to a
+ * multiple of 8; of two parts the first one's row comes first.
  *
  * A workgroup makes a tile of BM x BN of y with DOWN x ACROSS subgroups; slabs of BK of k go
  * through shared memory, one is fetched into registers while another is multiplied. Rows and
@@ -27,6 +28,8 @@ layout(constant_id = 7) const uint EPILOGUE = 0; /* pv_epilogue */
 layout(constant_id = 8) const bool BIAS = false;
 layout(constant_id = 9) const bool VECTOR_X = false; /* 4 | at, stride, k */
 layout(constant_id = 10) const bool VECTOR_Y = false; /* 4 | at, stride, n */
+layout(constant_id = 11) const uint CHUNK = 0; /* slabs that are summed up before they are added to
+                                                  the sum of the others; 0: all. Two parts only */
 
 const uint PLAIN = 0, GELU = 1, ADD = 2;
 
@@ -49,10 +52,11 @@ const uint CM = BM / DOWN / 16, CN = BN / ACROSS / 16; /* matrices of a subgroup
 const uint X_LOADS = (BM * EIGHTS + THREADS - 1) / THREADS;
 const uint W_LOADS = (BN * EIGHTS + THREADS - 1) / THREADS;
 
-/* Slabs of x and of W, row by row, in units of 16 bytes, one more a row to spread the rows over the
- * banks. At the end a row of matrices of each subgroup, [16, CN * 16] in float32. */
+/* Slabs of x and of W, part by part, row by row, in units of 16 bytes, one more a row to spread the
+ * rows over the banks. At the end a row of matrices of each subgroup, [16, CN * 16] in float32. */
 const uint STRIDE = EIGHTS + 1, OUT_STRIDE = CN * 4 + 1;
-const uint SLABS = (BM + BN) * STRIDE, OUT = DOWN * ACROSS * 16 * OUT_STRIDE;
+const uint X_PART = BM * STRIDE, W_PART = BN * STRIDE, W_SLAB = PARTS * X_PART;
+const uint SLABS = PARTS * (X_PART + W_PART), OUT = DOWN * ACROSS * 16 * OUT_STRIDE;
 shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
 
 #define MatrixA coopmat<Element, gl_ScopeSubgroup, 16, 16, gl_MatrixUseA>
@@ -60,7 +64,7 @@ shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
 #define MatrixC coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 
 vec4 x_next[2 * X_LOADS];
-uvec4 w_next[W_LOADS];
+uvec4 w_next[PARTS * W_LOADS];
 
 vec4 load_x(uint base, uint c)
 {
@@ -91,7 +95,8 @@ void fetch(uint row0, uint column0, uint first)
         const uint row = min(column0 + at / EIGHTS, n - 1);
         const uint c = min(first / 8 + at % EIGHTS, eighths - 1);
         if (at < BN * EIGHTS)
-            w_next[i] = w_data8[row * eighths + c];
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                w_next[PARTS * i + p] = w_data8[(PARTS * row + p) * eighths + c];
     }
 }
 
@@ -101,34 +106,72 @@ void stash()
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS;
         const vec4 a = x_next[2 * i], b = x_next[2 * i + 1];
+        const Packed p = pack(a.xy), q = pack(a.zw), r = pack(b.xy), s = pack(b.zw);
         if (at < BM * EIGHTS)
-            slab[at / EIGHTS * STRIDE + at % EIGHTS] =
-                uvec4(pack(a.xy), pack(a.zw), pack(b.xy), pack(b.zw));
+            [[unroll]] for (uint j = 0; j < PARTS; j++)
+                slab[j * X_PART + at / EIGHTS * STRIDE + at % EIGHTS] =
+                    uvec4(p.part[j], q.part[j], r.part[j], s.part[j]);
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS;
         if (at < BN * EIGHTS)
-            slab[(BM + at / EIGHTS) * STRIDE + at % EIGHTS] = w_next[i];
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                slab[W_SLAB + p * W_PART + at / EIGHTS * STRIDE + at % EIGHTS] =
+                    w_next[PARTS * i + p];
     }
 }
 
+/* Of first parts; of a first with a second part; of earlier chunks. */
 MatrixC sum[CM * CN];
+#if PARTS == 2
+MatrixC cross[CM * CN], total[CM * CN];
+#endif
 
 void multiply(uint down, uint across)
 {
     [[unroll]] for (uint c = 0; c < BK / 16; c++) {
-        MatrixA a[CM];
+        MatrixA a[PARTS * CM];
         [[unroll]] for (uint i = 0; i < CM; i++)
-            coopMatLoad(a[i], slab, (down * CM + i) * 16 * STRIDE + c * 2, STRIDE,
-                        gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                coopMatLoad(a[PARTS * i + p], slab,
+                            p * X_PART + (down * CM + i) * 16 * STRIDE + c * 2, STRIDE,
+                            gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint j = 0; j < CN; j++) {
-            MatrixB b;
-            coopMatLoad(b, slab, (BM + (across * CN + j) * 16) * STRIDE + c * 2, STRIDE,
-                        gl_CooperativeMatrixLayoutColumnMajor);
-            [[unroll]] for (uint i = 0; i < CM; i++)
-                sum[i * CN + j] = coopMatMulAdd(a[i], b, sum[i * CN + j]);
+            MatrixB b[PARTS];
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                coopMatLoad(b[p], slab,
+                            W_SLAB + p * W_PART + (across * CN + j) * 16 * STRIDE + c * 2, STRIDE,
+                            gl_CooperativeMatrixLayoutColumnMajor);
+            [[unroll]] for (uint i = 0; i < CM; i++) {
+                const uint at = i * CN + j;
+                sum[at] = coopMatMulAdd(a[PARTS * i], b[0], sum[at]);
+#if PARTS == 2
+                cross[at] = coopMatMulAdd(a[PARTS * i], b[1], cross[at]);
+                cross[at] = coopMatMulAdd(a[PARTS * i + 1], b[0], cross[at]);
+#endif
+            }
         }
     }
+}
+
+/* A matrix unit's own sum loses digits when it grows long. */
+void promote()
+{
+#if PARTS == 2
+    [[unroll]] for (uint i = 0; i < CM * CN; i++) {
+        total[i] += sum[i];
+        sum[i] = MatrixC(0.0);
+    }
+#endif
+}
+
+/* The second parts count 2^-11. */
+void join()
+{
+#if PARTS == 2
+    [[unroll]] for (uint i = 0; i < CM * CN; i++)
+        sum[i] = total[i] + (sum[i] + cross[i] * (1.0 / 2048.0));
+#endif
 }
 
 float finish(float value, float old, uint column)
@@ -186,15 +229,23 @@ void main()
 
     [[unroll]] for (uint i = 0; i < CM * CN; i++)
         sum[i] = MatrixC(0.0);
+#if PARTS == 2
+    [[unroll]] for (uint i = 0; i < CM * CN; i++)
+        cross[i] = total[i] = MatrixC(0.0);
+#endif
     fetch(row0, column0, 0);
-    for (uint first = 0; first < k; first += BK) {
+    for (uint first = 0, slabs = 1; first < k; first += BK, slabs++) {
         barrier();
         stash();
         barrier();
         if (first + BK < k)
             fetch(row0, column0, first + BK);
         multiply(down, across);
+        if (CHUNK > 0 && slabs % CHUNK == 0)
+            promote();
     }
+    join();
+    tell();
     barrier();
     store(row0 + down * CM * 16, column0 + across * CN * 16, gl_SubgroupID,
           gl_SubgroupInvocationID);

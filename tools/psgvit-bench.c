@@ -44,7 +44,14 @@ static const char help[] =
     "\n"
     "Exit codes: 0 done, 2 usage, 4 model, 5 device, 6 memory, 7 output, 130 and 143 by signals.\n";
 
-enum { WARM_UP = 2, CHILDREN = 3, MOST_RUNS = 100000, MOST_BATCH = 65536, MOST_THREADS = 4096 };
+enum {
+    WARM_UP = 2,
+    WARM_UP_MS = 300, /* a GPU takes its time to raise its clock */
+    CHILDREN = 3,
+    MOST_RUNS = 100000,
+    MOST_BATCH = 65536,
+    MOST_THREADS = 4096,
+};
 
 /* ---- command line ---------------------------------------------------------------------------- */
 
@@ -204,17 +211,21 @@ static double percentile99(const double *sorted, size_t count)
 static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs, double *times,
                                psgvit_error *err)
 {
-    for (size_t i = 0; i < WARM_UP + runs && !interrupt_code(); i++) {
+    double begin = cli_clock();
+    size_t warm = WARM_UP;
+    for (size_t i = 0; i < warm + runs && !interrupt_code(); i++) {
         double start = cli_clock();
+        if (i + 1 == warm && start - begin < WARM_UP_MS)
+            warm++;
         psgvit_status status = bench_model_run(model, err);
         double took = cli_clock() - start;
         if (status)
             return status;
         double bare = blas ? bench_blas_run(blas, model->batch) : 0.0;
-        if (i >= WARM_UP) {
-            times[i - WARM_UP] = took;
-            times[i - WARM_UP + runs] = bare;
-            times[i - WARM_UP + 2 * runs] = model->device_ms;
+        if (i >= warm) {
+            times[i - warm] = took;
+            times[i - warm + runs] = bare;
+            times[i - warm + 2 * runs] = model->device_ms;
         }
     }
     return PSGVIT_OK;

@@ -160,6 +160,10 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
         }
         PV_TRY(status);
         status = run_batch(job, pass, first, err);
+        if (!status && pass->plan->stale) {
+            pv_pass_destroy(pass);
+            continue;
+        }
         give_back(pool, pass);
         PV_TRY(status);
         first += count;

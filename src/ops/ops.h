@@ -91,6 +91,7 @@ typedef struct pv_plan {
     psgvit_device *device;
     psgvit_error error;
     double device_ms; /* that the last submit took by the device's own clock; 0: it has none */
+    int stale;        /* the last submit gave no results: the same has to be recorded anew */
 } pv_plan;
 
 /* ---- memory and weights ---- */

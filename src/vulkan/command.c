@@ -78,6 +78,8 @@ typedef struct vk_plan {
     VkCommandPool pool;
     VkFence fence;
     VkQueryPool times; /* begin and end; VK_NULL_HANDLE where the queue has no clock */
+    pv_buffer *flag;   /* NULL: nobody asked for it */
+    atomic_bool *wide; /* set with the flag */
 } vk_plan;
 
 psgvit_status pv_vk_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
@@ -99,6 +101,8 @@ void pv_vk_plan_destroy(pv_plan *plan)
     d->api.DestroyFence(d->device, p->fence, NULL);
     d->api.DestroyCommandPool(d->device, p->pool, NULL);
     d->api.DestroyDescriptorPool(d->device, p->sets, NULL);
+    if (p->flag)
+        pv_vk_buffer_destroy(&d->base, p->flag);
     free(p->pieces);
     free(p->dispatches);
     free(p);
@@ -129,6 +133,16 @@ psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool w
 vk_use pv_vk_use_matrix(const vk_matrix *matrix)
 {
     return (vk_use){matrix->buffer->buffer, matrix->offset, matrix->bytes, false};
+}
+
+psgvit_status pv_vk_plan_flag(pv_plan *plan, atomic_bool *wide, vk_use *use, psgvit_error *err)
+{
+    vk_plan *p = (vk_plan *)plan;
+    uint32_t at;
+    if (!p->flag)
+        PV_TRY(pv_vk_buffer_create(plan->device, 1, PV_HOST, &p->flag, err));
+    p->wide = wide;
+    return pv_vk_use_tensor(p->device, pv_view(p->flag, 0, 1, 1), false, use, &at, err);
 }
 
 psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err)
@@ -372,8 +386,14 @@ psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
     if (!p->piece_count)
         return PSGVIT_OK;
     double start = now();
+    if (p->flag)
+        p->flag->host[0] = 0.0f;
     PV_TRY(submit_pieces(p, err));
     PV_TRY(pv_vk_wait(p->device, p->fence, err));
+    if (p->flag && p->flag->host[0] != 0.0f) {
+        atomic_store(p->wide, true);
+        p->base.stale = 1;
+    }
     double seconds = now() - start;
     if (p->flops > 0.0 && seconds > 0.0)
         atomic_store(&p->device->rate, p->flops / seconds);

@@ -159,7 +159,7 @@ static bool limits_hold(vk_candidate *c)
         {"maxComputeWorkGroupCount[2]", l->maxComputeWorkGroupCount[2], 65535},
         {"maxPushConstantsSize", l->maxPushConstantsSize, PV_VK_PUSH_BYTES},
         {"maxPerStageDescriptorStorageBuffers", l->maxPerStageDescriptorStorageBuffers,
-         PV_VK_BINDINGS},
+         PV_VK_EVERY_BINDING},
         {"maxStorageBufferRange", l->maxStorageBufferRange, 1u << 27},
         {"maxMemoryAllocationCount", l->maxMemoryAllocationCount, 4096},
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The linear layer: which class of tiles a shape gets, and the dispatches of linear.comp,
- * linear_f16.comp and linear_bf16.comp.
+ * The linear layer: which kernel and which class of tiles it gets, and the dispatches of
+ * linear.comp and of linear_f16.comp, linear_bf16.comp and linear_split.comp.
  */
 #include "vulkan/linear.h"
 
@@ -14,54 +14,65 @@ static const double MOST_FLOPS = 16e9; /* of a dispatch, so that none takes long
 /* Measured on an H200, 2026-11-22, bench_vulkan: 64 x 64 reaches 34 TFLOP/s, larger tiles don't. */
 static const vk_tile tiles_f32[] = {
     /* a probe: few columns, long k, so that threads divide k */
-    {16, 16, 128, 4, 4, 16, 0, 0, 16},
+    {16, 16, 128, 4, 4, 16, 0, 0, 16, 0},
     /* many epochs */
-    {64, 64, 8, 8, 4, 1, 96, 264, 0},
+    {64, 64, 8, 8, 4, 1, 96, 264, 0, 0},
     /* one epoch: little work, so that threads divide k, too */
-    {32, 32, 32, 4, 4, 4, 24, 0, 0},
+    {32, 32, 32, 4, 4, 4, 24, 0, 0, 0},
     /* what every device can run */
-    {64, 64, 8, 8, 4, 1, 96, 0, 0},
+    {64, 64, 8, 8, 4, 1, 96, 0, 0, 0},
 };
 
 /* The same for a subgroup's matrices. */
 static const vk_tile tiles_matrix[] = {
-    {192, 128, 64, 48, 64, 1, 0, 256, 0},
-    {96, 96, 64, 48, 48, 1, 0, 100, 0},
-    {32, 64, 128, 16, 32, 1, 0, 100, 0},
-    {32, 32, 64, 16, 16, 1, 0, 0, 0},
+    {192, 128, 64, 48, 64, 1, 0, 256, 0, 0},
+    {96, 96, 64, 48, 48, 1, 0, 100, 0, 0},
+    {32, 64, 128, 16, 32, 1, 0, 100, 0, 0},
+    {32, 32, 64, 16, 16, 1, 0, 0, 0, 0},
 };
 
-vk_tiles pv_vk_tiles(psgvit_precision precision)
+/* The same in two parts, which take twice the shared memory and three times the registers. A matrix
+ * unit cuts digits off where it should round: sums longer than 64, and the error of an output's mean
+ * over its patches would be twice that of rounding. */
+static const vk_tile tiles_split[] = {
+    {128, 128, 32, 64, 32, 1, 2, 72, 0, 0},
+    {32, 32, 128, 16, 16, 1, 1, 0, 0, 2048},
+    {32, 32, 64, 16, 16, 1, 1, 0, 0, 0},
+};
+
+#define PV_TILES(tiles) ((vk_tiles){tiles, sizeof tiles / sizeof *tiles})
+
+vk_tiles pv_vk_tiles(vk_layout layout)
 {
-    if (precision == PSGVIT_F32)
-        return (vk_tiles){tiles_f32, sizeof tiles_f32 / sizeof *tiles_f32};
-    return (vk_tiles){tiles_matrix, sizeof tiles_matrix / sizeof *tiles_matrix};
+    return layout == VK_LAYOUT_F32     ? PV_TILES(tiles_f32)
+           : layout == VK_LAYOUT_SPLIT ? PV_TILES(tiles_split)
+                                       : PV_TILES(tiles_matrix);
 }
 
-static uint32_t threads_of(const vk_device *d, psgvit_precision precision, const vk_tile *t)
+static uint32_t threads_of(const vk_device *d, vk_layout layout, const vk_tile *t)
 {
     uint32_t parts = t->bm / t->tm * (t->bn / t->tn);
-    return parts * (precision == PSGVIT_F32 ? t->split : d->features.subgroup);
+    return parts * (layout == VK_LAYOUT_F32 ? t->split : d->features.subgroup);
 }
 
 /* As the shaders declare it. */
-static size_t shared_bytes(psgvit_precision precision, const vk_tile *t)
+static size_t shared_bytes(vk_layout layout, const vk_tile *t)
 {
     size_t slabs = 2 * t->bk * (t->bm + t->bn + 8) * sizeof(float);
     size_t sums = (t->split > 2 ? t->split - 1 : 1) * t->bm * t->bn * sizeof(float);
-    if (precision != PSGVIT_F32) {
-        slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16;
+    if (layout != VK_LAYOUT_F32) {
+        slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * (layout == VK_LAYOUT_SPLIT ? 2 : 1);
         sums = t->bm / t->tm * (t->bn / t->tn) * 16 * (t->tn / 4 + 1) * 16;
     }
     return slabs > sums ? slabs : sums;
 }
 
-bool pv_vk_tile_runs(const vk_device *d, psgvit_precision precision, const vk_tile *t)
+bool pv_vk_tile_runs(const vk_device *d, vk_layout layout, const vk_tile *t)
 {
-    uint32_t threads = threads_of(d, precision, t);
+    uint32_t threads = threads_of(d, layout, t);
     return threads <= d->limits.maxComputeWorkGroupInvocations &&
            threads <= d->limits.maxComputeWorkGroupSize[0] &&
-           shared_bytes(precision, t) <= d->limits.maxComputeSharedMemorySize;
+           shared_bytes(layout, t) <= d->limits.maxComputeSharedMemorySize;
 }
 
 static size_t tiles_along(size_t length, uint32_t tile)
@@ -69,13 +80,14 @@ static size_t tiles_along(size_t length, uint32_t tile)
     return (length + tile - 1) / tile;
 }
 
-const vk_tile *pv_vk_tile_for(const vk_device *device, psgvit_precision precision, size_t m,
-                              size_t n)
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
+                              size_t k)
 {
-    const vk_tiles tiles = pv_vk_tiles(precision);
+    const vk_tiles tiles = pv_vk_tiles(layout);
     for (size_t i = 0; i + 1 < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
-        if (pv_vk_tile_runs(device, precision, t) && (!t->most_columns || n <= t->most_columns) &&
+        if (pv_vk_tile_runs(device, layout, t) && (!t->most_columns || n <= t->most_columns) &&
+            k >= t->least_k &&
             tiles_along(m, t->bm) * tiles_along(n, t->bn) >= t->enough)
             return t;
     }
@@ -87,8 +99,8 @@ const vk_tile *pv_vk_tile_for(const vk_device *device, psgvit_precision precisio
 typedef struct layer {
     const vk_matrix *matrix;
     pv_tensor bias;
-    psgvit_precision precision;
     pv_epilogue epilogue;
+    vk_layout kernel; /* which of them: VK_LAYOUT_F32 takes weights in two parts, too */
     const vk_tile *tile;
 } layer;
 
@@ -125,12 +137,24 @@ static psgvit_status bind(const pv_plan *plan, const layer *l, pv_tensor x, pv_t
     return PSGVIT_OK;
 }
 
+/* What the kernels for cooperative matrices have in place of linear.comp's threads. */
+static void set_subgroups(const vk_device *device, const layer *l, vk_dispatch *d,
+                          uint32_t constants[PV_VK_CONSTANTS])
+{
+    constants[4] = l->tile->bm / l->tile->tm;
+    constants[5] = l->tile->bn / l->tile->tn;
+    constants[6] = device->features.subgroup;
+    /* linear_f16.comp takes 2^-5 of x */
+    pv_vk_push_float(d, l->matrix->scale * (l->kernel == VK_LAYOUT_F16 ? 32.0f : 1.0f));
+}
+
 static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tensor y,
                             psgvit_error *err)
 {
-    static const vk_module modules[] = {[PSGVIT_F32] = PV_MODULE_LINEAR,
-                                        [PSGVIT_F16] = PV_MODULE_LINEAR_F16,
-                                        [PSGVIT_BF16] = PV_MODULE_LINEAR_BF16};
+    static const vk_module modules[] = {[VK_LAYOUT_F32] = PV_MODULE_LINEAR,
+                                        [VK_LAYOUT_F16] = PV_MODULE_LINEAR_F16,
+                                        [VK_LAYOUT_BF16] = PV_MODULE_LINEAR_BF16,
+                                        [VK_LAYOUT_SPLIT] = PV_MODULE_LINEAR_SPLIT};
     const vk_device *device = pv_vk_device_of(plan);
     const vk_tile *t = l->tile;
     vk_dispatch d = {0};
@@ -140,31 +164,32 @@ static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tenso
     pv_vk_push(&d, y.cols);
     pv_vk_push(&d, x.cols);
     uint32_t constants[PV_VK_CONSTANTS] = {
-        threads_of(device, l->precision, t), t->bm, t->bn, t->bk, t->tm, t->tn, t->split,
+        threads_of(device, l->kernel, t), t->bm, t->bn, t->bk, t->tm, t->tn, t->split,
         (uint32_t)l->epilogue, l->bias.buffer != NULL, x_fours, y_fours,
-        x.cols > t->chunk * t->bk ? t->chunk : 0};
-    if (l->precision != PSGVIT_F32) {
-        constants[4] = t->bm / t->tm;
-        constants[5] = t->bn / t->tn;
-        constants[6] = device->features.subgroup;
-        /* linear_f16.comp takes 2^-5 of x */
-        pv_vk_push_float(&d, l->matrix->scale * (l->precision == PSGVIT_F16 ? 32.0f : 1.0f));
-    }
+        x.cols > t->chunk * t->bk ? t->chunk : 0, l->matrix->layout == VK_LAYOUT_SPLIT};
+    if (l->kernel == VK_LAYOUT_F32)
+        pv_vk_push_float(&d, l->matrix->scale);
+    else
+        set_subgroups(device, l, &d, constants);
+    if (l->kernel == VK_LAYOUT_SPLIT)
+        PV_TRY(pv_vk_plan_flag(plan, l->matrix->wide, &d.use[d.uses++], err));
     d.groups[0] = (uint32_t)tiles_along(y.cols, t->bn);
     d.groups[1] = (uint32_t)tiles_along(y.rows, t->bm);
     d.groups[2] = 1;
     d.flops = 2.0 * (double)y.rows * (double)y.cols * (double)x.cols;
-    return pv_vk_record(plan, &d, modules[l->precision], constants, err);
+    return pv_vk_record(plan, &d, modules[l->kernel], constants, err);
 }
 
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
 {
     const vk_device *device = pv_vk_device_of(plan);
-    layer l = {(const vk_matrix *)weight->matrix, weight->bias, PSGVIT_F32, epilogue, device->tile};
-    l.precision = (psgvit_precision)l.matrix->packing;
-    if (!l.tile)
-        l.tile = pv_vk_tile_for(device, l.precision, y.rows, y.cols);
+    layer l = {(const vk_matrix *)weight->matrix, weight->bias, epilogue, VK_LAYOUT_F32,
+               device->tile};
+    if (l.matrix->layout != VK_LAYOUT_SPLIT || !atomic_load(l.matrix->wide))
+        l.kernel = l.matrix->layout;
+    if (!l.tile || l.kernel != l.matrix->layout)
+        l.tile = pv_vk_tile_for(device, l.kernel, y.rows, y.cols, x.cols);
     const size_t most = rows_at_once(device, l.tile, y.cols, x.cols);
     for (size_t first = 0; y.cols && first < y.rows; first += most) {
         const size_t count = y.rows - first < most ? y.rows - first : most;

@@ -4,34 +4,33 @@
 #ifndef PV_VULKAN_LINEAR_H
 #define PV_VULKAN_LINEAR_H
 
-#include <psgvit/psgvit.h>
+#include "vulkan/vulkan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct vk_device vk_device;
-
 typedef struct vk_tile {
     uint32_t bm, bn, bk; /* of a workgroup: rows, columns, and of k at a time */
-    uint32_t tm, tn;     /* of a thread; in f16 and bf16 of a subgroup */
-    uint32_t split;      /* groups of threads among which bk is divided; in f16 and bf16 1 */
+    uint32_t tm, tn;     /* of a thread of linear.comp; else of a subgroup */
+    uint32_t split;      /* groups of threads among which bk is divided; else 1 */
     uint32_t chunk;      /* of k, in steps of bk, that is summed up before it is added; 0: all */
     size_t enough;       /* workgroups that fill a device; with fewer a smaller tile is better */
     size_t most_columns; /* for matrices of at most as many; 0: any */
+    size_t least_k;      /* for a k of at least as much */
 } vk_tile;
 
-/* All classes of a precision, the first that suits a shape is taken; the last suits any. */
+/* All classes of a layout, the first that suits a shape is taken; the last suits any. */
 typedef struct vk_tiles {
     const vk_tile *at;
     size_t count;
 } vk_tiles;
 
-vk_tiles pv_vk_tiles(psgvit_precision precision);
+vk_tiles pv_vk_tiles(vk_layout layout);
 /* Has the device the threads and the shared memory? */
-bool pv_vk_tile_runs(const vk_device *device, psgvit_precision precision, const vk_tile *tile);
-/* The class for y [m, n]. */
-const vk_tile *pv_vk_tile_for(const vk_device *device, psgvit_precision precision, size_t m,
-                              size_t n);
+bool pv_vk_tile_runs(const vk_device *device, vk_layout layout, const vk_tile *tile);
+/* The class for y [m, n] and x [m, k]. */
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
+                              size_t k);
 
 #endif

@@ -7,6 +7,7 @@
 #include "vulkan/vulkan.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,8 +129,9 @@ typedef struct vk_chunk {
 typedef struct vk_store {
     pv_store base;
     vk_device *device;
+    vk_layout layout;
     const vk_packing *packing;
-    int packing_number;
+    atomic_bool wide;
     vk_chunk *chunks; /* the one that is being filled first */
     vk_matrix *matrices;
     vk_buffer *staging;
@@ -167,7 +169,8 @@ psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precisi
         return pv_fail_memory(err, "a store", sizeof *s);
     s->base = (pv_store){device, precision};
     s->device = d;
-    s->packing = pv_vk_packing_of(d, precision, &s->packing_number);
+    s->layout = pv_vk_layout_of(d, precision);
+    s->packing = pv_vk_packing_of(s->layout);
     psgvit_status status = make_commands(s, err);
     if (status) {
         pv_vk_store_destroy(&s->base);
@@ -256,41 +259,74 @@ static psgvit_status upload(vk_store *s, vk_buffer *to, uint64_t offset, uint64_
     return pv_vk_wait(d, s->fence, err);
 }
 
-/* The power of two that brings a matrix's largest magnitude below the packing's limit, reading all
- * of it; 1 where everything fits. */
-static float scale_for(const vk_packing *packing, const pv_rows *source, float *block, size_t rows)
+/* A matrix on its way to the staging buffer, by a team of OpenMP's usual size: reading and
+ * converting OSF-base takes one thread a second. */
+typedef struct vk_packer {
+    const vk_packing *packing;
+    const pv_rows *source;
+    size_t rows;   /* of a block */
+    float *blocks; /* [threads, rows, cols] */
+} vk_packer;
+
+/* Inside a parallel region of the caller one thread, as on the CPU. */
+static int team_size(void)
+{
+    return omp_in_parallel() ? 1 : omp_get_max_threads();
+}
+
+/* Reads block `index` of the matrix; returns its rows. */
+static size_t read_block(const vk_packer *p, size_t index, float *values)
+{
+    size_t first = index * p->rows, left = p->source->rows - first;
+    size_t count = left < p->rows ? left : p->rows;
+    p->source->read(p->source->source, first, count, values);
+    return count;
+}
+
+static float *own_block(const vk_packer *p)
+{
+    return p->blocks + (size_t)omp_get_thread_num() * p->rows * p->source->cols;
+}
+
+/* The power of two that brings the largest magnitude below the packing's limit, reading all of the
+ * matrix; 1 where everything fits. */
+static float scale_for(const vk_packer *p, size_t blocks)
 {
     float most = 0.0f;
-    for (size_t first = 0; packing->limit > 0.0f && first < source->rows; first += rows) {
-        size_t count = source->rows - first < rows ? source->rows - first : rows;
-        source->read(source->source, first, count, block);
-        for (size_t i = 0; i < count * source->cols; i++)
-            most = fabsf(block[i]) > most ? fabsf(block[i]) : most;
+    if (!(p->packing->limit > 0.0f))
+        return 1.0f;
+#pragma omp parallel for reduction(max : most) num_threads(team_size())
+    for (size_t b = 0; b < blocks; b++) {
+        float *values = own_block(p);
+        size_t count = read_block(p, b, values) * p->source->cols;
+        for (size_t i = 0; i < count; i++)
+            most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
     }
     if (!(most > 0.0f))
         return 1.0f;
-    int exponent = (int)floorf(log2f(packing->limit / most));
+    int exponent = (int)floorf(log2f(p->packing->limit / most));
     return ldexpf(1.0f, exponent < -126 ? -126 : exponent > 126 ? 126 : exponent);
 }
 
 /* Reads, scales and packs the whole matrix into the staging buffer. */
 static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m, psgvit_error *err)
 {
-    size_t rows = BLOCK_BYTES / sizeof(float) / (source->cols ? source->cols : 1);
-    rows = rows ? rows : 1;
-    float *block = malloc(rows * source->cols * sizeof *block);
-    if (!block)
-        return pv_fail_memory(err, "rows of a weight", rows * source->cols * sizeof *block);
-    float scale = scale_for(s->packing, source, block, rows);
-    memset(s->staging->base.host, 0, (size_t)m->bytes);
-    for (size_t first = 0; first < source->rows; first += rows) {
-        size_t count = source->rows - first < rows ? source->rows - first : rows;
-        source->read(source->source, first, count, block);
-        s->packing->pack(block, first, count, source->rows, source->cols, scale,
-                         s->staging->base.host);
+    vk_packer p = {s->packing, source, BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1, NULL};
+    size_t blocks = (source->rows + p.rows - 1) / p.rows;
+    size_t bytes = (size_t)team_size() * p.rows * source->cols * sizeof *p.blocks;
+    if (!(p.blocks = malloc(bytes)))
+        return pv_fail_memory(err, "rows of a weight", bytes);
+    float scale = scale_for(&p, blocks);
+    void *packed = s->staging->base.host;
+    memset(packed, 0, (size_t)m->bytes);
+#pragma omp parallel for num_threads(team_size())
+    for (size_t b = 0; b < blocks; b++) {
+        float *values = own_block(&p);
+        size_t count = read_block(&p, b, values);
+        p.packing->pack(values, b * p.rows, count, source->rows, source->cols, scale, packed);
     }
     m->scale = 1.0f / scale;
-    free(block);
+    free(p.blocks);
     return PSGVIT_OK;
 }
 
@@ -304,7 +340,8 @@ psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const p
     m->next = s->matrices;
     s->matrices = m;
     m->base = (pv_matrix){source->rows, source->cols};
-    m->packing = s->packing_number;
+    m->layout = s->layout;
+    m->wide = &s->wide;
     m->bytes = s->packing->bytes(source->rows, source->cols);
     PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));
     PV_TRY(stage(s, m->bytes, err));

@@ -17,6 +17,7 @@ pv_spirv_\name\()_end:
     module linear
     module linear_f16
     module linear_bf16
+    module linear_split
     module assemble
     module layernorm
     module attention

@@ -9,6 +9,7 @@
     F(PV_MODULE_LINEAR, linear)                                                                    \
     F(PV_MODULE_LINEAR_F16, linear_f16)                                                            \
     F(PV_MODULE_LINEAR_BF16, linear_bf16)                                                          \
+    F(PV_MODULE_LINEAR_SPLIT, linear_split)                                                        \
     F(PV_MODULE_ASSEMBLE, assemble)                                                                \
     F(PV_MODULE_LAYERNORM, layernorm)                                                              \
     F(PV_MODULE_ATTENTION, attention)                                                              \

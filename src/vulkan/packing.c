@@ -87,17 +87,55 @@ static void pack_bf16(const float *rows, size_t first, size_t count, size_t n, s
     }
 }
 
-/* By psgvit_precision. The largest weight in f16 becomes 2^13 to 2^14: far from 65504, and as many
- * small ones as can be stay normal. */
-static const vk_packing packings[] = {
-    [PSGVIT_F32] = {panels_bytes, pack_panels, 0.0f},
-    [PSGVIT_F16] = {rows_bytes, pack_f16, 16384.0f},
-    [PSGVIT_BF16] = {rows_bytes, pack_bf16, 0.0f},
+/* What a normal f16 stands for. */
+static float from_f16(uint16_t bits)
+{
+    const uint32_t wide = (uint32_t)(bits & 0x8000u) << 16 |
+                          (((uint32_t)(bits & 0x7fffu) << 13) + (112u << 23));
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+/* value = first + 2^-11 second, each row's first parts in front of its second ones. */
+static void pack_split(const float *rows, size_t first, size_t count, size_t n, size_t k,
+                       float scale, void *packed)
+{
+    (void)n;
+    for (size_t r = 0; r < count; r++) {
+        uint16_t *to = (uint16_t *)packed + 2 * (first + r) * filled(k);
+        for (size_t c = 0; c < k; c++) {
+            const float value = rows[r * k + c] * scale;
+            const uint16_t half = to_f16(value);
+            const int normal = (half & 0x7c00u) != 0;
+            to[c] = normal ? half : 0;
+            to[filled(k) + c] = to_f16((normal ? value - from_f16(half) : value) * 2048.0f);
+        }
+    }
+}
+
+static uint64_t split_bytes(size_t n, size_t k)
+{
+    return 2 * rows_bytes(n, k);
+}
+
+/* The largest weight in f16 becomes 2^13 to 2^14: far from 65504, and as many small ones as can be
+ * stay normal. */
+static const vk_packing packings[VK_LAYOUTS] = {
+    [VK_LAYOUT_F32] = {panels_bytes, pack_panels, 0.0f},
+    [VK_LAYOUT_F16] = {rows_bytes, pack_f16, 16384.0f},
+    [VK_LAYOUT_BF16] = {rows_bytes, pack_bf16, 0.0f},
+    [VK_LAYOUT_SPLIT] = {split_bytes, pack_split, 16384.0f},
 };
 
-const vk_packing *pv_vk_packing_of(const vk_device *device, psgvit_precision precision, int *number)
+vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision)
 {
-    (void)device;
-    *number = (int)precision;
-    return &packings[precision];
+    if (precision == PSGVIT_F32 && device->features.f16_matrix)
+        return VK_LAYOUT_SPLIT;
+    return (vk_layout)precision;
+}
+
+const vk_packing *pv_vk_packing_of(vk_layout layout)
+{
+    return &packings[layout];
 }

@@ -11,7 +11,8 @@
 static psgvit_status make_layouts(vk_device *d, psgvit_error *err)
 {
     VkDescriptorSetLayoutBinding bindings[PV_VK_BINDINGS];
-    for (uint32_t i = 0; i < PV_VK_BINDINGS; i++)
+    uint32_t count = d->features.f16_matrix ? PV_VK_BINDINGS : PV_VK_EVERY_BINDING;
+    for (uint32_t i = 0; i < count; i++)
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
             .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
@@ -20,7 +21,7 @@ static psgvit_status make_layouts(vk_device *d, psgvit_error *err)
         };
     VkDescriptorSetLayoutCreateInfo sets = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-        .bindingCount = PV_VK_BINDINGS,
+        .bindingCount = count,
         .pBindings = bindings,
     };
     PV_VK_TRY(d, d->api.CreateDescriptorSetLayout(d->device, &sets, NULL, &d->pipelines.sets),

@@ -17,9 +17,10 @@
 #include <stdbool.h>
 
 enum {
-    PV_VK_BINDINGS = 4,       /* storage buffers of a shader, at most: what every device has */
+    PV_VK_EVERY_BINDING = 4,  /* storage buffers that a shader can bind everywhere */
+    PV_VK_BINDINGS = 5,       /* and with cooperative matrices */
     PV_VK_PUSH_BYTES = 128,   /* push constants, what every device has */
-    PV_VK_CONSTANTS = 12,     /* specialisation constants, at most; ids 0, 1, 2 ... */
+    PV_VK_CONSTANTS = 13,     /* specialisation constants, at most; ids 0, 1, 2 ... */
 };
 
 /* ---- loader.c ---- */
@@ -131,12 +132,23 @@ typedef struct vk_buffer {
     uint64_t bytes;
 } vk_buffer;
 
+/* How a weight lies in memory, so that no kernel meets a stranger: as its precision says, but for
+ * float32 where the device has f16 matrices. */
+typedef enum vk_layout {
+    VK_LAYOUT_F32 = PSGVIT_F32,
+    VK_LAYOUT_F16 = PSGVIT_F16,
+    VK_LAYOUT_BF16 = PSGVIT_BF16,
+    VK_LAYOUT_SPLIT, /* float32 as two f16 */
+    VK_LAYOUTS,
+} vk_layout;
+
 /* A weight as a kernel reads it. */
 typedef struct vk_matrix {
     pv_matrix base;
     vk_buffer *buffer;
     uint64_t offset, bytes; /* in the buffer; the offset fits any binding */
-    int packing;            /* ops.c: which layout, so that no kernel meets a stranger */
+    vk_layout layout;
+    atomic_bool *wide;      /* of its store: activations were too large for VK_LAYOUT_SPLIT once */
     float scale;            /* what the products are multiplied by; 1 in float32 */
     struct vk_matrix *next;
 } vk_matrix;
@@ -192,6 +204,10 @@ typedef struct vk_dispatch {
 psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool write, vk_use *use,
                             uint32_t *at, psgvit_error *err);
 vk_use pv_vk_use_matrix(const vk_matrix *matrix);
+/* The plan's flag, which many shaders may set to 1.0, and none to anything else: numbers were too
+ * large for them. The plan is `stale` then, and *wide is set. Counts as read, for they don't have
+ * to wait for each other. */
+psgvit_status pv_vk_plan_flag(pv_plan *plan, atomic_bool *wide, vk_use *use, psgvit_error *err);
 /* Appends a dispatch to the plan. */
 psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err);
 
@@ -214,8 +230,8 @@ typedef struct vk_packing {
     float limit; /* largest magnitude that it can hold; 0: any */
 } vk_packing;
 
-/* The packing of a precision on this device, and its number for vk_matrix.packing. */
-const vk_packing *pv_vk_packing_of(const vk_device *device, psgvit_precision precision, int *number);
+vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision);
+const vk_packing *pv_vk_packing_of(vk_layout layout);
 
 psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
                                      pv_tensor y, psgvit_error *err);

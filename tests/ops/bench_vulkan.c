@@ -20,11 +20,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { COPIES = 12, RUNS = 5, MOST_TILES = 64 };
+enum { COPIES = 12, RUNS = 5, WARM_MS = 30, MOST_TILES = 512 };
 
 typedef struct bench {
     vk_device *device;
     psgvit_precision precision;
+    vk_layout layout;
     const char *only;
     size_t most_rows;
     vk_tile tiles[MOST_TILES];
@@ -85,7 +86,8 @@ static double time_plan(pv_plan *plan)
 {
     double best = 1e30;
     must(pv_plan_finish(plan, &err));
-    for (int i = 0; i < RUNS; i++) {
+    double begin = now();
+    for (int i = 0; i < RUNS || now() - begin < WARM_MS; i++) { /* a GPU's clock takes its time */
         double start = now();
         must(pv_plan_submit(plan, &err));
         double ms = plan->device_ms > 0.0 ? plan->device_ms : now() - start;
@@ -107,7 +109,7 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
                        const pv_linear_weight weights[COPIES], pv_tensor y)
 {
     pv_plan *plan;
-    bool chosen = tile == pv_vk_tile_for(b->device, b->precision, s->m, s->n);
+    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, s->m, s->n, s->k);
     b->device->tile = tile;
     must(pv_plan_begin(&b->device->base, &plan, &err));
     for (int i = 0; i < COPIES; i++)
@@ -135,12 +137,12 @@ static void bench_linear(bench *b, const linear_shape *s)
         must(pv_store_tensor(store, bias, 1, s->n, &weights[i].bias, &err));
     }
     pv_tensor x = random_tensor(b, s->m, s->k), y = random_tensor(b, s->m, s->n);
-    const vk_tiles tiles = pv_vk_tiles(b->precision);
+    const vk_tiles tiles = pv_vk_tiles(b->layout);
     for (size_t i = 0; i < tiles.count; i++)
-        if (pv_vk_tile_runs(b->device, b->precision, &tiles.at[i]))
+        if (pv_vk_tile_runs(b->device, b->layout, &tiles.at[i]))
             bench_tile(b, s, &tiles.at[i], x, weights, y);
     for (size_t i = 0; i < b->tile_count; i++)
-        if (pv_vk_tile_runs(b->device, b->precision, &b->tiles[i]))
+        if (pv_vk_tile_runs(b->device, b->layout, &b->tiles[i]))
             bench_tile(b, s, &b->tiles[i], x, weights, y);
     pv_buffer_destroy(&b->device->base, x.buffer);
     pv_buffer_destroy(&b->device->base, y.buffer);
@@ -260,6 +262,7 @@ int main(int argc, char **argv)
     must(psgvit_device_open(&device, &params, &err));
     printf("%s, %s\n", device->info.name, device->info.driver);
     b.device = (vk_device *)device;
+    b.layout = pv_vk_layout_of(b.device, b.precision);
     bench_all(&b);
     psgvit_device_close(&device);
     return 0;

@@ -168,6 +168,37 @@ static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool
     free_weight(&w);
 }
 
+/* Activations beyond what a kernel takes: the plan says so, and recorded anew is right. */
+static void too_large_case(size_t m, size_t n, size_t k)
+{
+    weight w = make_weight(n, k, false);
+    pv_tensor x = random_rows(m, k, 0), y = poisoned_rows(m, n, 0);
+    for (size_t j = 0; j < k; j++)
+        x.buffer->host[x.offset + (m - 1) * x.stride + j] *= 1e6f;
+    int stale = 1;
+    for (int i = 0; i < 2 && stale; i++) {
+        pv_plan *plan = begin();
+        pv_linear(plan, x, &w.linear, PV_PLAIN, y);
+        assert_int_equal(pv_plan_finish(plan, &err), PSGVIT_OK);
+        assert_int_equal(pv_plan_submit(plan, &err), PSGVIT_OK);
+        stale = plan->stale;
+        pv_plan_destroy(plan);
+    }
+    assert_false(stale);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0.0, size = 1.0;
+            for (size_t c = 0; c < k; c++) {
+                sum += (double)at(x, i, c) * (double)at(w.rows, j, c);
+                size += fabs((double)at(x, i, c) * (double)at(w.rows, j, c));
+            }
+            near(at(y, i, j), sum, rounding() * (2 + sqrt((double)k) / 4) * size, "linear", i, j);
+        }
+    release(x);
+    release(y);
+    free_weight(&w);
+}
+
 static void test_linear(void **state)
 {
     (void)state;
@@ -179,6 +210,7 @@ static void test_linear(void **state)
             linear_case(sizes[i][0], sizes[i][1], sizes[i][2], (pv_epilogue)epilogue, true, 0);
             linear_case(sizes[i][0], sizes[i][1], sizes[i][2], (pv_epilogue)epilogue, i % 2, 3);
         }
+    too_large_case(37, 65, 70);
 }
 
 static void test_layernorm(void **state)

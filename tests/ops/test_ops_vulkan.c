@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every op on a Vulkan device, and linear layers in every precision and class of tiles
- * that it can run.
+ * Every op on a Vulkan device, and linear layers in every precision, layout and class of tiles that
+ * it can run.
  *
  *     test_ops_vulkan [DEVICE]
  *
@@ -19,8 +19,10 @@ enum { SKIPPED = 77 };
 static int run_tiles(psgvit_device *device, psgvit_precision precision)
 {
     vk_device *vulkan = (vk_device *)device;
-    const vk_tiles tiles = pv_vk_tiles(precision);
-    const char *name = psgvit_precision_name(precision);
+    const vk_layout layout = pv_vk_layout_of(vulkan, precision);
+    const vk_tiles tiles = pv_vk_tiles(layout);
+    const char *name = layout == VK_LAYOUT_SPLIT ? "f32 in two parts"
+                                                 : psgvit_precision_name(precision);
     int failures = 0;
     if (!(device->info.precisions & (1u << precision))) {
         printf("not tested: %s, which this device lacks\n", name);
@@ -29,7 +31,7 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
     for (size_t i = 0; i < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
         printf("-- %s, tiles of %u x %u x %u\n", name, t->bm, t->bn, t->bk);
-        if (!pv_vk_tile_runs(vulkan, precision, t)) {
+        if (!pv_vk_tile_runs(vulkan, layout, t)) {
             printf("not tested: too large for this device\n");
             continue;
         }
@@ -55,6 +57,12 @@ int main(int argc, char **argv)
     int failures = cases_run(device);
     for (psgvit_precision precision = PSGVIT_F32; precision <= PSGVIT_BF16; precision++)
         failures += run_tiles(device, precision);
+    vk_features *features = &((vk_device *)device)->features;
+    if (features->f16_matrix) { /* as a device without matrices computes */
+        features->f16_matrix = false;
+        failures += run_tiles(device, PSGVIT_F32);
+        features->f16_matrix = true;
+    }
     psgvit_device_close(&device);
     return failures;
 }
