@@ -66,17 +66,24 @@ typedef enum psgvit_cohort {
 PSGVIT_API const char *psgvit_cohort_name(psgvit_cohort cohort);
 
 /* How an EDF's signals become the model's. A name is for ever: a change of the recipe is a new
- * version, and psgvit_prep_version tells it. */
+ * version, and psgvit_prep_version tells it. Signals of 1 to 20,000 Hz can be prepared. A band
+ * edge that a signal is too slow for is left out, but for OSF's high-pass of the EMG: without it a
+ * lead is missing. Each segment of an EDF+D is filtered by itself. */
 typedef enum psgvit_prep {
     PSGVIT_PREP_DEFAULT = 0, /* osf-train for the leads of OSF, eegpt-pretrain for other names */
     PSGVIT_PREP_NONE,        /* found and derived, in the file's unit, at the wanted rate already */
-    PSGVIT_PREP_OSF_TRAIN,   /* as OSF's training data was made, with its quirks */
-    PSGVIT_PREP_OSF_CLEAN,   /* the same intent on the true time axis */
-    PSGVIT_PREP_EEGPT_PRETRAIN,
-    PSGVIT_PREP_EEGPT_P300,
-    PSGVIT_PREP_EEGPT_SLEEP,
-    PSGVIT_PREP_EEGPT_TUEG,
-    PSGVIT_PREPS, /* how many there are */
+    /* As OSF's training data was made, with its quirks: MNE's low-pass at half of 128 (ECG), 64
+     * (EMG, EOG, EEG), 32 (SN) or 8 Hz (ABD, THX, NP) and 10 Hz high-pass (EMG), pandas' linear
+     * interpolation to that rate, z-score over the first 12 h, then 64 Hz. */
+    PSGVIT_PREP_OSF_TRAIN,
+    /* The same bands, straight to the model's rate: band-limited, free of aliases, on the true time
+     * axis; z-score over all of the night. */
+    PSGVIT_PREP_OSF_CLEAN,
+    PSGVIT_PREP_EEGPT_PRETRAIN, /* mV, average reference, nearest */
+    PSGVIT_PREP_EEGPT_P300,     /* mV, to 120 Hz, average reference, polyphase */
+    PSGVIT_PREP_EEGPT_SLEEP,    /* to 30 Hz, z-score of each window, average reference, nearest */
+    PSGVIT_PREP_EEGPT_TUEG,     /* uV / 100, 0.1 to 75 Hz without 50 Hz, no reference, polyphase */
+    PSGVIT_PREPS,               /* how many there are */
 } psgvit_prep;
 
 /* "default", "none", "osf-train" ...; "?" for no preset. */
@@ -121,7 +128,7 @@ typedef struct psgvit_recording_params {
                                  is called so, is A minus B. A line that begins with '#' is a
                                  comment. NULL: none */
     psgvit_prep prep;
-    psgvit_unit unit;         /* of EEGPT's presets, as the next two */
+    psgvit_unit unit;         /* of EEGPT's presets, as the next two; instead of uV / 100, too */
     psgvit_reref reref;
     psgvit_resample resample;
     double stride_seconds;    /* from one window to the next; 0: windows touch */

@@ -14,8 +14,8 @@ typedef struct pv_cutter {
     double *factor; /* [leads] one by its deviation; 0: zeros. Else the recipe's scale */
 } pv_cutter;
 
-/* The grid points of a lead that epochs need which start `first` and `last` seconds after the file's
- * start, in a segment that starts at `onset`. */
+/* The grid points of a lead that epochs need which start `first` and `last` seconds after the
+ * file's start, in a segment that starts at `onset`. */
 pv_range pv_cut_range(const pv_cutter *cutter, size_t lead, double onset, double first,
                       double last);
 /* One epoch [leads, T] that starts `start` seconds after the file's start, out of what the worker

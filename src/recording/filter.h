@@ -25,7 +25,7 @@ void pv_fir_free(pv_fir *fir);
  * others: more than 2 * low_pass and 2 * high_pass * 0.875. */
 psgvit_status pv_fir_mne(pv_fir *fir, double rate, double high_pass, double low_pass,
                          psgvit_error *err);
-/* What mne.filter.notch_filter applies with its defaults. rate: more than 2.0125 * (notch + 0.5). */
+/* What mne.filter.notch_filter applies with its defaults. rate: more than 2.005 * notch + 1. */
 psgvit_status pv_fir_notch(pv_fir *fir, double rate, double notch, psgvit_error *err);
 /* MNE's method 'iir' with its defaults, a Butterworth low-pass of order 4 that runs forwards and
  * backwards: its impulse response, cut where what is left is below 1e-10 of all. */
@@ -33,8 +33,8 @@ psgvit_status pv_fir_butterworth(pv_fir *fir, double rate, double low_pass, psgv
 /* fir becomes the filter that applies fir and then other. */
 psgvit_status pv_fir_join(pv_fir *fir, const pv_fir *other, psgvit_error *err);
 
-/* A band as a Kaiser-windowed sinc of 80 dB, which can be evaluated between samples. Edges in cycles
- * a sample. */
+/* A band as a Kaiser-windowed sinc of 80 dB, which can be evaluated between samples. Edges in
+ * cycles a sample. */
 typedef struct pv_band {
     double high_stop, high_pass; /* both 0: down to 0 Hz */
     double low_pass, low_stop;   /* both 0: no low-pass; then only at whole samples */

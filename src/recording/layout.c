@@ -41,7 +41,7 @@ static psgvit_status find_route(pv_pipeline *p, const pv_recipe *recipe, const c
             *route = &p->route[i].route;
             return PSGVIT_OK;
         }
-    struct pv_route_of *made = &p->route[p->routes];
+    pv_made_route *made = &p->route[p->routes];
     PV_TRY(pv_route_make(&made->route, recipe, lead, p->edf, signal, why, err));
     if (why[0])
         return PSGVIT_OK;

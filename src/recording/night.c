@@ -69,8 +69,8 @@ static int64_t first_point(const pv_edf *edf, double rate, size_t r)
     return (int64_t)ceil((double)r * edf->record_seconds * rate - 1e-6);
 }
 
-/* The grid points of a lead that belong to a piece. osf-train: from the second one on, up to that at
- * the end of the last whole second, for which the last sample stands. */
+/* The grid points of a lead that belong to a piece. osf-train: from the second one on, up to that
+ * at the end of the last whole second, for which the last sample stands. */
 static pv_range find_range(const pv_edf *edf, const pv_recipe *recipe, const pv_route *route,
                            const piece *a)
 {
@@ -193,8 +193,8 @@ psgvit_status pv_night_make(pv_night *night, const pv_pipeline *p, const pv_reci
     night->scan = calloc(p->used, sizeof *night->scan);
     psgvit_status status = PSGVIT_OK;
     if (!night->lead || !night->scan)
-        status = pv_fail_memory(err, "the statistics of a recording",
-                                p->leads * sizeof *night->lead);
+        status =
+            pv_fail_memory(err, "the statistics of a recording", p->leads * sizeof *night->lead);
     if (!status)
         status = make_pieces(&pieces, PIECES_A_THREAD * workers, p, err);
     if (!status)

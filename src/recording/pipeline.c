@@ -117,8 +117,8 @@ const int32_t *pv_worker_digital(const pv_pipeline *p, const pv_worker *w, size_
     return digital;
 }
 
-/* x[i - base] = the track's sample i for i in [a->low, a->high), less *level, its first: the rest is
- * what float32 has the digits for. */
+/* x[i - base] = the track's sample i for i in [a->low, a->high), less *level, its first: the rest
+ * is what float32 has the digits for. */
 static void combine(const pv_pipeline *p, const pv_worker *w, const pv_track *track, const reach *a,
                     int64_t base, float *x, double *level)
 {
@@ -128,8 +128,8 @@ static void combine(const pv_pipeline *p, const pv_worker *w, const pv_track *tr
     for (size_t t = 0; t < track->terms; t++) {
         const pv_term *term = &track->term[t];
         size_t per_record = p->edf->signal[p->used_signal[term->used]].per_record;
-        const int32_t *from = pv_worker_digital(p, w, term->used) +
-                              ((size_t)a->low - w->first * per_record);
+        const int32_t *from =
+            pv_worker_digital(p, w, term->used) + ((size_t)a->low - w->first * per_record);
         int32_t zero = from[0];
         float gain = (float)term->gain;
         *level += term->gain * (term->offset + zero);
@@ -186,8 +186,7 @@ static psgvit_status run_track(const pv_pipeline *p, pv_worker *w, const pv_edf_
 }
 
 psgvit_status pv_pipeline_run(const pv_pipeline *p, pv_worker *w, size_t segment,
-                              const pv_range *range, size_t first, size_t count,
-                              psgvit_error *err)
+                              const pv_range *range, size_t first, size_t count, psgvit_error *err)
 {
     const pv_edf_segment *s = &p->edf->segment[segment];
     PV_TRY(read_records(p, w, s, range, first, count, err));

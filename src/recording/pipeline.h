@@ -2,7 +2,8 @@
 /*
  * From data records to the grids of all leads, a piece of the night at a time: read, subtract,
  * filter, resample. Any piece can be made alone, from the file: what a filter needs before and
- * behind it is read again. So pieces can be made in any order and by any thread, with the same bits.
+ * behind it is read again. So pieces can be made in any order and by any thread, with the same
+ * bits.
  */
 #ifndef PV_RECORDING_PIPELINE_H
 #define PV_RECORDING_PIPELINE_H
@@ -30,17 +31,20 @@ typedef struct pv_made_lead {
     pv_track track[2];
 } pv_made_lead;
 
+/* A route, and whom it was made for. */
+typedef struct pv_made_route {
+    pv_route route;
+    const char *lead;
+    size_t per_record;
+} pv_made_route;
+
 typedef struct pv_pipeline {
     const pv_edf *edf;
     size_t leads, routes, used;
-    pv_made_lead *lead;  /* [leads] */
-    size_t *used_signal; /* [used] each signal of the file that a lead is made of, once */
-    struct pv_route_of {
-        pv_route route;
-        const char *lead; /* that it was made for */
-        size_t per_record;
-    } *route;            /* [routes] */
-    double reach; /* s that filters need on each side, at most */
+    pv_made_lead *lead;   /* [leads] */
+    size_t *used_signal;  /* [used] each signal of the file that a lead is made of, once */
+    pv_made_route *route; /* [routes] */
+    double reach;         /* s that filters need on each side, at most */
 } pv_pipeline;
 
 /* Grid points of a segment. */
@@ -70,8 +74,7 @@ void pv_worker_free(pv_worker *worker, const pv_pipeline *pipeline);
 /* Makes range[lead] of each lead (count 0: nothing) of a segment. Records [first, first + count) of
  * the segment are read whatever the ranges need. Thread-safety: one thread a worker. */
 psgvit_status pv_pipeline_run(const pv_pipeline *pipeline, pv_worker *worker, size_t segment,
-                              const pv_range *range, size_t first, size_t count,
-                              psgvit_error *err);
+                              const pv_range *range, size_t first, size_t count, psgvit_error *err);
 
 /* Samples of a used signal as they are stored, records worker->first and on. */
 const int32_t *pv_worker_digital(const pv_pipeline *pipeline, const pv_worker *worker, size_t used);

@@ -14,12 +14,12 @@
 #include <string.h>
 
 enum {
-    NOTE = 224,                  /* a montage's note and ours */
-    PIECE_BYTES = 6 << 20,       /* that one thread works in at once: more would not be faster, */
-    MOST_PIECE_SECONDS = 600,    /*   less would read too much twice for the filters' sake */
-    PIECE_READY = 2 << 20,       /* of epochs that are made of a piece */
-    MOST_READY = 32 << 20,       /* of epochs that are made at once */
-    WORKER_BYTES = 96 << 20,     /* of what all threads work in */
+    NOTE = 224,               /* a montage's note and ours */
+    PIECE_BYTES = 6 << 20,    /* of what one thread works in: less would read too much twice for */
+    MOST_PIECE_SECONDS = 600, /*   the filters' sake, more would not be faster */
+    PIECE_READY = 2 << 20,    /* of epochs that are made of a piece */
+    MOST_READY = 32 << 20,    /* of epochs that are made at once */
+    WORKER_BYTES = 96 << 20,  /* of what all threads work in */
     MOST_WORKERS = 16,
     PIECES_A_THREAD = 4, /* at once: a thread that others keep waiting is then not waited for at
                             every piece */
@@ -45,9 +45,9 @@ struct pv_prepare {
     int threads; /* that were asked for; 0: OpenMP's choice */
     pv_worker *worker;
     size_t workers;
-    pv_range *range;             /* [workers, leads] */
-    task *task;                  /* [tasks] */
-    size_t tasks, piece_epochs;  /* at once, and epochs of one */
+    pv_range *range;            /* [workers, leads] */
+    task *task;                 /* [tasks] */
+    size_t tasks, piece_epochs; /* at once, and epochs of one */
     float *ready; /* [tasks * piece_epochs, C, T] epochs that are made and not yet read: */
     size_t ready_first, ready_count;
     size_t next; /* epoch that is read next */
@@ -175,7 +175,7 @@ static void take_night(pv_prepare *p, const pv_night *night)
         p->cutter.mean[i] = m->mean;
         p->cutter.factor[i] = usable ? 1.0 / deviation : 0.0;
         if (!usable)
-            add_note(p, i, deviation > 0.0 ? "beyond all range: zeros" : "flat: zeros");
+            add_note(p, i, deviation == 0.0 ? "flat: zeros" : "beyond all range: zeros");
     }
 }
 
@@ -203,8 +203,7 @@ static psgvit_status make_recipe(pv_prepare *p, const pv_montage *montage,
     free(names);
     PV_TRY(status);
     double quantum = p->recipe.stride_quantum, stride = params->stride_seconds;
-    if (!(stride >= 0.0 && isfinite(stride)) ||
-        (quantum > 0.0 && fmod(stride, quantum) != 0.0))
+    if (!(stride >= 0.0 && isfinite(stride)) || (quantum > 0.0 && fmod(stride, quantum) != 0.0))
         return pv_fail(err, PSGVIT_E_ARGUMENT,
                        "params.stride_seconds is %g, expected a positive number%s", stride,
                        quantum > 0.0 ? ", a multiple of 0.125" : "");
@@ -229,8 +228,8 @@ static psgvit_status check_sizes(const pv_prepare *p, psgvit_error *err)
     return PSGVIT_OK;
 }
 
-static psgvit_status make(pv_prepare *p, pv_montage *montage,
-                          const psgvit_recording_params *params, psgvit_error *err)
+static psgvit_status make(pv_prepare *p, pv_montage *montage, const psgvit_recording_params *params,
+                          psgvit_error *err)
 {
     PV_TRY(make_recipe(p, montage, params, err));
     PV_TRY(make_tables(p, montage->count, err));
@@ -257,8 +256,8 @@ static void fill_info(const pv_prepare *p, const pv_montage *montage, psgvit_rec
     const pv_edf *edf = p->edf;
     double end = 0.0;
     for (size_t i = 0; i < edf->segments; i++)
-        end = fmax(end, edf->segment[i].onset +
-                            (double)edf->segment[i].count * edf->record_seconds);
+        end =
+            fmax(end, edf->segment[i].onset + (double)edf->segment[i].count * edf->record_seconds);
     double last = (double)(w->count + w->skipped - 1) * w->stride + w->length;
     info->layout = PSGVIT_LAYOUT_CHANNELS;
     info->channels = p->pipeline.leads;
@@ -288,8 +287,7 @@ psgvit_status pv_prepare_open(pv_prepare **prepare, const pv_edf *edf, pv_montag
     p->threads = params->threads;
     p->cutter = (pv_cutter){.pipeline = &p->pipeline,
                             .recipe = &p->recipe,
-                            .samples = params->samples ? params->samples
-                                                       : params->default_samples};
+                            .samples = params->samples ? params->samples : params->default_samples};
     psgvit_status status = make(p, montage, params, err);
     if (status) {
         pv_prepare_close(p);

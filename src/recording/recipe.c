@@ -69,8 +69,8 @@ static psgvit_status make_osf(pv_recipe *recipe, const psgvit_recording_params *
 
 static void make_eegpt(pv_recipe *recipe, const psgvit_recording_params *params)
 {
-    static const double units[] = {[PSGVIT_UNIT_V] = 1e-6, [PSGVIT_UNIT_MV] = 1e-3,
-                                   [PSGVIT_UNIT_UV] = 1.0};
+    static const double units[] = {
+        [PSGVIT_UNIT_V] = 1e-6, [PSGVIT_UNIT_MV] = 1e-3, [PSGVIT_UNIT_UV] = 1.0};
     bool tueg = recipe->prep == PSGVIT_PREP_EEGPT_TUEG;
     bool sleep = recipe->prep == PSGVIT_PREP_EEGPT_SLEEP;
     recipe->scaling = sleep ? PV_SCALING_WINDOW : PV_SCALING_UNIT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The presets: what each does to which lead, as numbers. A recipe is a whole preset with the
- * caller's wishes; a route is what it makes of one source, up to the lead's grid: a regular one from
- * the segment's start on, at a rate that need not be the model's.
+ * caller's wishes; a route is what it makes of one source, up to the lead's grid: a regular one
+ * from the segment's start on, at a rate that need not be the model's.
  */
 #ifndef PV_RECORDING_RECIPE_H
 #define PV_RECORDING_RECIPE_H

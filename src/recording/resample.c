@@ -42,8 +42,8 @@ psgvit_status pv_ratio_make(pv_ratio *ratio, size_t per_record, double record_se
     return PSGVIT_OK;
 }
 
-/* Where pandas puts a grid point that is rest / den of a sample behind its sample: it is number j of
- * m between the two, and its weight is j / (m + 1). */
+/* Where pandas puts a grid point that is rest / den of a sample behind its sample: it is number j
+ * of m between the two, and its weight is j / (m + 1). */
 static double pandas_weight(const pv_ratio *ratio, double rest)
 {
     double step = (double)ratio->num, j = ceil(rest / step);

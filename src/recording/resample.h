@@ -33,10 +33,10 @@ typedef enum pv_between {
 typedef struct pv_resampler {
     pv_ratio ratio;
     pv_between between;
-    bool same;          /* NONE, without a filter: the grid is the source */
-    size_t before;      /* samples that are needed before the one at or before a grid point, */
-    size_t after;       /* and behind it */
-    size_t taps;        /* before + 1 + after, and zeros up to a multiple of PV_TAPS_STEP */
+    bool same;     /* NONE, without a filter: the grid is the source */
+    size_t before; /* samples that are needed before the one at or before a grid point, */
+    size_t after;  /* and behind it */
+    size_t taps;   /* before + 1 + after, and zeros up to a multiple of PV_TAPS_STEP */
     size_t phases;
     size_t bins;        /* 0, or how many parts of a sample positions are rounded to, as there are
                            too many: den is beyond PV_MOST_PHASES, or less with many taps */

@@ -102,8 +102,8 @@ static psgvit_status make_train(pv_route *route, const osf_lead *lead, const pv_
     return status;
 }
 
-/* A low-pass for a grid of `grid` Hz that keeps up to `keep` Hz where it may: free of aliases and of
- * images. Cycles a sample. */
+/* A low-pass for a grid of `grid` Hz that keeps up to `keep` Hz where it may: free of aliases and
+ * of images. Cycles a sample. */
 static void limit_band(pv_band *band, double rate, double grid, double keep)
 {
     double stop, pass;

@@ -38,8 +38,9 @@ static psgvit_status fail_short(const pv_edf *edf, const pv_windows *w, double e
         return pv_fail(err, PSGVIT_E_INPUT,
                        "%s: expected an epoch of %g s without a gap, found a gap in each of %zu",
                        edf->source->name, w->length, w->skipped);
-    return pv_fail(err, PSGVIT_E_INPUT, "%s: expected at least one epoch of %g s, found %g s in all",
-                   edf->source->name, w->length, end);
+    return pv_fail(err, PSGVIT_E_INPUT,
+                   "%s: expected at least one epoch of %g s, found %g s in all", edf->source->name,
+                   w->length, end);
 }
 
 psgvit_status pv_windows_make(pv_windows *w, const pv_edf *edf, double length, double stride,

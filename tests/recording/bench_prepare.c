@@ -23,9 +23,10 @@
 
 static const char *const leads[] = {"ECG", "Chin", "LLEG", "RLEG", "ABD",   "THX",
                                     "NP",  "SN",   "E1",   "E2",   "C3-A2", "C4-A1"};
-static const char *const positions[] = {
-    "FP1", "FPZ", "FP2", "F7",  "F3", "FZ", "F4", "F8",  "FC5", "FC1", "FC2", "FC6", "T7", "C3", "CZ",
-    "C4",  "T8",  "CP5", "CP1", "CP2", "CP6", "P7", "P3", "PZ",  "P4",  "P8",  "POZ", "O1", "OZ", "O2"};
+static const char *const positions[] = {"FP1", "FPZ", "FP2", "F7",  "F3",  "FZ", "F4", "F8",
+                                        "FC5", "FC1", "FC2", "FC6", "T7",  "C3", "CZ", "C4",
+                                        "T8",  "CP5", "CP1", "CP2", "CP6", "P7", "P3", "PZ",
+                                        "P4",  "P8",  "POZ", "O1",  "OZ",  "O2"};
 static const char aliases[] =
     "ECG=ECG\nEMG_Chin=Chin\nEMG_LLeg=LLEG\nEMG_RLeg=RLEG\nABD=ABD\nTHX=THX\nNP=NP\nSN=SN\n"
     "EOG_E1_A2=E1\nEOG_E2_A1=E2\nEEG_C3_A2=C3-A2\nEEG_C4_A1=C4-A1\n";

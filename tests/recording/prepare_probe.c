@@ -73,8 +73,7 @@ static void take(psgvit_recording_params *params, size_t *capacity, const char *
     } else if (!strcmp(key, "stride")) {
         params->stride_seconds = strtod(value, NULL);
     } else if (!strcmp(key, "cohort")) {
-        while (params->cohort < PSGVIT_COHORTS &&
-               strcmp(psgvit_cohort_name(params->cohort), value))
+        while (params->cohort < PSGVIT_COHORTS && strcmp(psgvit_cohort_name(params->cohort), value))
             params->cohort++;
     } else if (!strcmp(key, "aliases")) {
         for (char *c = value; *c; c++)
@@ -124,8 +123,7 @@ static void report(const psgvit_recording *recording)
     const psgvit_recording_info *info = psgvit_recording_get_info(recording);
     printf("{\"channels\": %zu, \"samples\": %zu, \"epochs\": %zu, \"length\": %zu, "
            "\"dropped\": %zu, \"skipped\": %zu, ",
-           info->channels, info->samples, info->epochs, info->length, info->dropped,
-           info->skipped);
+           info->channels, info->samples, info->epochs, info->length, info->dropped, info->skipped);
     put_number("rate", info->rate);
     put_number("epoch_seconds", info->epoch_seconds);
     put_number("stride_seconds", info->stride_seconds);

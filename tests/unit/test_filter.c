@@ -44,34 +44,58 @@ static void test_mne(void **state)
     (void)state;
     static const design designs[] = {
         {512, 0, 32, 106, {0.1404948939598713, 0.13594110474980772, -0.0014993445601842648, 0}},
-        {512, 10, 32, 338,
+        {512,
+         10,
+         32,
+         338,
          {0.10630624512923278, 0.10181879625325962, -0.0015080825028279824, 7.432755761690539e-05}},
-        {512, 0, 4, 422,
+        {512,
+         0,
+         4,
+         422,
          {0.019556609909086368, 0.019544091464474975, -0.0010416469174079916,
           4.1663044735581752e-05}},
-        {200, 10, 32, 132,
-         {0.27207236813952573, 0.20088804008476668, -0.003710539298523146,
-          0.00019060966408863589}},
-        {64, 10, 0, 42,
-         {0.7264236754237432, -0.24083925225196207, -0.011304821266497509,
-          0.00060588167556005013}},
+        {200,
+         10,
+         32,
+         132,
+         {0.27207236813952573, 0.20088804008476668, -0.003710539298523146, 0.00019060966408863589}},
+        {64,
+         10,
+         0,
+         42,
+         {0.7264236754237432, -0.24083925225196207, -0.011304821266497509, 0.00060588167556005013}},
         {129, 0, 64, 426, {0.99617721749908661, 0.0038760314434561549, -0.0011214237740671538, 0}},
-        {65, 0, 32, 214,
+        {65,
+         0,
+         32,
+         214,
          {0.99220273362775746, 0.0076903642350722307, 0.0022744357137465532,
           0.00010665845799859201}},
-        {18, 10, 0, 12,
+        {18,
+         10,
+         0,
+         12,
          {0.026014380165296558, -0.027357224902671451, -0.017763895233491322,
           0.0018410962832234644}},
         {9, 0, 4, 30, {0.94518665044162242, 0.055168204043556726, -0.015243879021665333, 0}},
-        {500, 0.1, 75, 8250,
+        {500,
+         0.1,
+         75,
+         8250,
          {0.33692627912407375, 0.27689126210553616, -5.793966909375651e-05,
           2.7635813722763071e-06}},
-        {100, 0.1, 0, 1650,
+        {100,
+         0.1,
+         0,
+         1650,
          {0.9989951297110371, -0.0010048677981634062, -0.00028970154651054944,
           1.3818059543292516e-05}},
-        {100, 0, 30, 22,
-         {0.67428168730165805, 0.26984557733861042, 0.0055226045592995099,
-          0.0005249304796014297}},
+        {100,
+         0,
+         30,
+         22,
+         {0.67428168730165805, 0.26984557733861042, 0.0055226045592995099, 0.0005249304796014297}},
     };
     for (size_t i = 0; i < sizeof designs / sizeof *designs; i++) {
         const design *d = &designs[i];
@@ -93,10 +117,16 @@ static void test_notch(void **state)
 {
     (void)state;
     static const design designs[] = {
-        {200, 0, 50, 660,
+        {200,
+         0,
+         50,
+         660,
          {0.99253841898166029, 2.4470915163887774e-05, -5.1669521161580962e-05,
           -7.6928388825398317e-05}},
-        {512, 0, 50, 1690,
+        {512,
+         0,
+         50,
+         1690,
          {0.99706910264255799, -0.0023963916066456759, -1.9601419612004984e-05, 0}},
     };
     for (size_t i = 0; i < 2; i++) {
@@ -114,12 +144,12 @@ static void test_butterworth(void **state)
     static const struct {
         double rate, at[4]; /* 0, 1, 5 and 20 samples behind */
     } cases[] = {
-        {256, {0.93591346769373762, 0.063579198742684417, 0.052305671136192139,
-               0.0078748127031255492}},
-        {500, {0.48047367698271459, 0.31019272240949314, 0.034518910609102206,
-               -8.4051957477839431e-05}},
-        {2048, {0.11994174782419592, 0.11666929770994919, 0.055761086245721202,
-                0.0044850125638362529}},
+        {256,
+         {0.93591346769373762, 0.063579198742684417, 0.052305671136192139, 0.0078748127031255492}},
+        {500,
+         {0.48047367698271459, 0.31019272240949314, 0.034518910609102206, -8.4051957477839431e-05}},
+        {2048,
+         {0.11994174782419592, 0.11666929770994919, 0.055761086245721202, 0.0044850125638362529}},
         {241, {0, 0, 0, 0}}, /* next to the end: real poles */
     };
     for (size_t i = 0; i < 4; i++) {
@@ -154,16 +184,14 @@ static double amplitude(const double *tap, size_t count, double middle, double f
 static void test_band(void **state)
 {
     (void)state;
-    static const pv_band bands[] = {{0, 0, 0.2, 0.25},
-                                    {0.03, 0.04, 0.3, 0.34},
-                                    {0, 0, 0.0078, 0.0117},
-                                    {0.1, 0.14, 0, 0}};
+    static const pv_band bands[] = {
+        {0, 0, 0.2, 0.25}, {0.03, 0.04, 0.3, 0.34}, {0, 0, 0.0078, 0.0117}, {0.1, 0.14, 0, 0}};
     for (size_t b = 0; b < 4; b++) {
         const pv_band *band = &bands[b];
         size_t half = pv_band_half(band), count = 2 * half;
         double *tap = calloc(count, 2 * sizeof *tap);
         assert_non_null(tap);
-        for (double fraction = 0.0; fraction < 1.0; fraction += band->low_stop > 0 ? 0.37 : 2.0) {
+        for (double fraction = 0.0; fraction<1.0; fraction += band->low_stop> 0 ? 0.37 : 2.0) {
             double middle = (double)(half - 1) + fraction;
             pv_band_taps(band, half, fraction, tap, tap + count);
             assert_near(amplitude(tap, count, middle, 0), band->high_pass > 0 ? 0 : 1, 1e-12);
@@ -238,16 +266,17 @@ static void test_ratio(void **state)
         double seconds, rate;
         uint64_t num, den;
     } cases[] = {
-        {256, 1, 64, 4, 1},         {200, 1, 64, 25, 8},    {15360, 30, 64, 8, 1},
-        {1, 1, 128, 1, 128},        {125, 2, 64, 125, 128}, {10, 0.1, 64, 25, 16},
+        {256, 1, 64, 4, 1},        {200, 1, 64, 25, 8},
+        {15360, 30, 64, 8, 1},     {1, 1, 128, 1, 128},
+        {125, 2, 64, 125, 128},    {10, 0.1, 64, 25, 16},
         {100, 0.123456, 64, 0, 0}, {256, 1, 173.61, 25600, 17361},
-        {64, 1, 64, 1, 1},          {7, 60, 8, 7, 480},
+        {64, 1, 64, 1, 1},         {7, 60, 8, 7, 480},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         pv_ratio r;
-        assert_int_equal(pv_ratio_make(&r, cases[i].per_record, cases[i].seconds, cases[i].rate,
-                                       NULL),
-                         PSGVIT_OK);
+        assert_int_equal(
+            pv_ratio_make(&r, cases[i].per_record, cases[i].seconds, cases[i].rate, NULL),
+            PSGVIT_OK);
         double exact = (double)cases[i].per_record / cases[i].seconds / cases[i].rate;
         assert_near((double)r.num / (double)r.den, exact, 1e-12 * exact);
         if (i != 6) {
@@ -349,9 +378,9 @@ static void test_resample(void **state)
     check_resampler((pv_ratio){1234567, 765432}, PV_BETWEEN_PANDAS, &none, NULL, 1e-6);
     const pv_band narrow = {0, 0, 0.0010, 0.0022};
     pv_resampler *r;
-    assert_int_equal(pv_resampler_make(&r, (pv_ratio){20000, 501}, PV_BETWEEN_SINC, &none, &narrow,
-                                       NULL),
-                     PSGVIT_OK);
+    assert_int_equal(
+        pv_resampler_make(&r, (pv_ratio){20000, 501}, PV_BETWEEN_SINC, &none, &narrow, NULL),
+        PSGVIT_OK);
     assert_true(r->bins >= 64 && r->bins < 501);
     assert_true(r->phases <= r->bins + 1);
     pv_resampler_free(r);
@@ -388,10 +417,14 @@ static void test_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mne),         cmocka_unit_test(test_notch),
-        cmocka_unit_test(test_butterworth), cmocka_unit_test(test_band),
-        cmocka_unit_test(test_join_and_convolve), cmocka_unit_test(test_ratio),
-        cmocka_unit_test(test_resample),    cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_mne),
+        cmocka_unit_test(test_notch),
+        cmocka_unit_test(test_butterworth),
+        cmocka_unit_test(test_band),
+        cmocka_unit_test(test_join_and_convolve),
+        cmocka_unit_test(test_ratio),
+        cmocka_unit_test(test_resample),
+        cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,8 +76,8 @@ static pv_windows windows_of(pv_edf_segment *segment, size_t segments, double re
                              double stride)
 {
     static pv_source source = {.name = (char *)(uintptr_t) "w.edf"};
-    pv_edf edf = {.source = &source, .segment = segment, .segments = segments,
-                  .record_seconds = record};
+    pv_edf edf = {
+        .source = &source, .segment = segment, .segments = segments, .record_seconds = record};
     pv_windows w;
     psgvit_error err;
     if (pv_windows_make(&w, &edf, length, stride, &err))
@@ -100,8 +100,8 @@ static void test_windows(void **state)
     assert_true(pv_windows_start(&w, 11) == 5.5);
     pv_windows_free(&w);
     /* Gaps, a segment too short for an epoch, one that overlaps the one before, a long pause. */
-    pv_edf_segment many[] = {{0, 40, 0.0}, {40, 10, 45.0}, {50, 100, 59.9}, {150, 30, 150.0},
-                             {180, 31, 299.5}};
+    pv_edf_segment many[] = {
+        {0, 40, 0.0}, {40, 10, 45.0}, {50, 100, 59.9}, {150, 30, 150.0}, {180, 31, 299.5}};
     w = windows_of(many, 5, 1.0, 30.0, 30.0);
     static const double kept[] = {0, 60, 90, 120, 150, 300};
     static const double left_out[] = {30, 180, 210, 240, 270};
@@ -152,8 +152,9 @@ static void test_no_windows(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"default",        "none",       "osf-train",   "osf-clean",
-                                        "eegpt-pretrain", "eegpt-p300", "eegpt-sleep", "eegpt-tueg"};
+    static const char *const names[] = {"default",     "none",           "osf-train",
+                                        "osf-clean",   "eegpt-pretrain", "eegpt-p300",
+                                        "eegpt-sleep", "eegpt-tueg"};
     for (int i = 0; i < PSGVIT_PREPS; i++) {
         assert_string_equal(psgvit_prep_name((psgvit_prep)i), names[i]);
         assert_int_equal(psgvit_prep_version((psgvit_prep)i), i > 0);
