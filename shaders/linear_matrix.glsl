@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * y = epilogue(scale x W^T + bias) by cooperative matrices of 16 x 16 x 16 with float32 sums; the
- * body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define what a 16-bit number
- * is: Element, how many PARTS of them make a float32, and pack(), two float32 to two of each part.
- * x [m, k] and y [m, n] are float32, W [n, k] is 16-bit, row by row, its rows filled up to a
- * multiple of 8; of two parts the first one's row comes first.
+ * body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define what a 16-bit
+ * number is: Element, how many PARTS of them make a float32, pack(), two float32 to two of each
+ * part, and tell(), what there is to say at the end. x [m, k] and y [m, n] are float32, W [n, k] is
+ * 16-bit, row by row, its rows filled up to a multiple of 8; of two parts the first one's row comes
+ * first.
  *
  * A workgroup makes a tile of BM x BN of y with DOWN x ACROSS subgroups; slabs of BK of k go
  * through shared memory, one is fetched into registers while another is multiplied. Rows and

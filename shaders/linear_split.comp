@@ -2,8 +2,9 @@
 /*
  * A linear layer with the error of float32 by three products of f16 (linear_matrix.glsl): a number
  * is first + 2^-11 second, 22 bits in all, and second times second is left out. Weights come
- * multiplied by a power of two that brings the largest one below 2^14. Activations are taken as they
- * are; where one is beyond f16, `too_large` is set, and the caller computes again by linear.comp.
+ * multiplied by a power of two that brings the largest one below 2^14. Activations are taken as
+ * they are; where one is beyond f16, `too_large` is set, and the caller computes again by
+ * linear.comp.
  */
 #version 450
 #pragma use_vulkan_memory_model

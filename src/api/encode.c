@@ -91,8 +91,8 @@ static void give_back(pv_pool *pool, pv_pass *pass)
     destroy_all(surplus);
 }
 
-/* A batch of `failed` epochs found no memory: passes that nobody uses give theirs back, and from now
- * on batches have half of it. Returns that. */
+/* A batch of `failed` epochs found no memory: passes that nobody uses give theirs back, and from
+ * now on batches have half of it. Returns that. */
 static size_t make_room(pv_pool *pool, size_t failed)
 {
     pthread_mutex_lock(&pool->lock);

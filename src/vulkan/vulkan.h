@@ -17,10 +17,10 @@
 #include <stdbool.h>
 
 enum {
-    PV_VK_EVERY_BINDING = 4,  /* storage buffers that a shader can bind everywhere */
-    PV_VK_BINDINGS = 5,       /* and with cooperative matrices */
-    PV_VK_PUSH_BYTES = 128,   /* push constants, what every device has */
-    PV_VK_CONSTANTS = 13,     /* specialisation constants, at most; ids 0, 1, 2 ... */
+    PV_VK_EVERY_BINDING = 4, /* storage buffers that a shader can bind everywhere */
+    PV_VK_BINDINGS = 5,      /* and with cooperative matrices */
+    PV_VK_PUSH_BYTES = 128,  /* push constants, what every device has */
+    PV_VK_CONSTANTS = 13,    /* specialisation constants, at most; ids 0, 1, 2 ... */
 };
 
 /* ---- loader.c ---- */
@@ -44,8 +44,8 @@ psgvit_status pv_vk_result_status(VkResult result);
 
 /* What a device offers beyond the least that is needed. */
 typedef struct vk_features {
-    bool f16_matrix;  /* KHR cooperative matrices 16x16x16, f16 x f16 + f32, by subgroup */
-    bool bf16_matrix; /* the same with bf16 */
+    bool f16_matrix;   /* KHR cooperative matrices 16x16x16, f16 x f16 + f32, by subgroup */
+    bool bf16_matrix;  /* the same with bf16 */
     uint32_t subgroup; /* threads */
 } vk_features;
 
@@ -90,15 +90,15 @@ struct vk_device {
     VkDevice device;
     VkQueue queue;
     uint32_t family;
-    bool timestamps;                        /* the queue has them */
+    bool timestamps; /* the queue has them */
     VkPhysicalDeviceMemoryProperties memory;
     VkPhysicalDeviceLimits limits;
-    uint64_t max_allocation;                /* bytes */
-    vk_features features;                   /* a fast matrix that fails the self-test is not kept */
-    pthread_mutex_t lock;                   /* round the queue */
-    atomic_bool lost;                       /* nothing works any more; the handle can be closed */
-    _Atomic double rate;                    /* FLOP/s of what was submitted so far */
-    const struct vk_tile *tile;             /* of every linear layer; NULL: chosen by shape */
+    uint64_t max_allocation;    /* bytes */
+    vk_features features;       /* a fast matrix that fails the self-test is not kept */
+    pthread_mutex_t lock;       /* round the queue */
+    atomic_bool lost;           /* nothing works any more; the handle can be closed */
+    _Atomic double rate;        /* FLOP/s of what was submitted so far */
+    const struct vk_tile *tile; /* of every linear layer; NULL: chosen by shape */
     struct {
         pthread_mutex_t lock;
         VkDescriptorSetLayout sets;
@@ -115,11 +115,11 @@ psgvit_status pv_vk_fail(vk_device *device, VkResult result, const char *what, p
 /* PSGVIT_E_DEVICE if the device is lost, else PSGVIT_OK. */
 psgvit_status pv_vk_alive(vk_device *device, psgvit_error *err);
 
-#define PV_VK_TRY(device, call, what, err)                                                            \
+#define PV_VK_TRY(device, call, what, err)                                                         \
     do {                                                                                           \
         VkResult pv_result_ = (call);                                                              \
         if (pv_result_ != VK_SUCCESS)                                                              \
-            return pv_vk_fail((device), pv_result_, (what), (err));                                   \
+            return pv_vk_fail((device), pv_result_, (what), (err));                                \
     } while (0)
 
 /* ---- memory.c ---- */
@@ -148,20 +148,20 @@ typedef struct vk_matrix {
     vk_buffer *buffer;
     uint64_t offset, bytes; /* in the buffer; the offset fits any binding */
     vk_layout layout;
-    atomic_bool *wide;      /* of its store: activations were too large for VK_LAYOUT_SPLIT once */
-    float scale;            /* what the products are multiplied by; 1 in float32 */
+    atomic_bool *wide; /* of its store: activations were too large for VK_LAYOUT_SPLIT once */
+    float scale;       /* what the products are multiplied by; 1 in float32 */
     struct vk_matrix *next;
 } vk_matrix;
 
-psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,
-                               psgvit_error *err);
+psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
+                                  pv_buffer **buffer, psgvit_error *err);
 void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
-psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision, pv_store **store,
-                              psgvit_error *err);
+psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision,
+                                 pv_store **store, psgvit_error *err);
 psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
-                              psgvit_error *err);
+                                 psgvit_error *err);
 psgvit_status pv_vk_store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
-                              pv_tensor *tensor, psgvit_error *err);
+                                 pv_tensor *tensor, psgvit_error *err);
 void pv_vk_store_destroy(pv_store *store);
 
 /* ---- pipeline.c ---- */
@@ -170,8 +170,8 @@ psgvit_status pv_vk_pipelines_create(vk_device *device, psgvit_error *err);
 void pv_vk_pipelines_destroy(vk_device *device);
 /* The kernel of a module with these constants, made on first use. Thread-safety: safe. */
 psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
-                            const uint32_t constants[PV_VK_CONSTANTS], const vk_kernel **kernel,
-                            psgvit_error *err);
+                               const uint32_t constants[PV_VK_CONSTANTS], const vk_kernel **kernel,
+                               psgvit_error *err);
 
 /* ---- command.c ---- */
 
@@ -202,7 +202,7 @@ typedef struct vk_dispatch {
  * bindings begin at a multiple of the device's alignment, views anywhere. PSGVIT_E_MEMORY if the
  * device can't bind as much. */
 psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool write, vk_use *use,
-                            uint32_t *at, psgvit_error *err);
+                               uint32_t *at, psgvit_error *err);
 vk_use pv_vk_use_matrix(const vk_matrix *matrix);
 /* The plan's flag, which many shaders may set to 1.0, and none to anything else: numbers were too
  * large for them. The plan is `stale` then, and *wide is set. Counts as read, for they don't have
@@ -233,22 +233,23 @@ typedef struct vk_packing {
 vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision);
 const vk_packing *pv_vk_packing_of(vk_layout layout);
 
-psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
-                                     pv_tensor y, psgvit_error *err);
+psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
+                                        pv_tensor bias, pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                 pv_tensor y, psgvit_error *err);
+                                    pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                               pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
+                                  pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                 pv_tensor y, psgvit_error *err);
+                                    pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                  pv_tensor y, psgvit_error *err);
+                                     pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
-                                  const pv_attention_shape *shape, pv_tensor y, psgvit_error *err);
+                                     const pv_attention_shape *shape, pv_tensor y,
+                                     psgvit_error *err);
 psgvit_status pv_vk_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                    psgvit_error *err);
+                                       psgvit_error *err);
 psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                  psgvit_error *err);
+                                     psgvit_error *err);
 
 /* ---- selftest.c ---- */
 
