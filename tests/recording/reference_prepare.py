@@ -58,7 +58,7 @@ def osf_train(leads, seconds, samples=1920):
             continue
         for epoch in range(epochs):
             start = float(epoch * length)
-            cut = series[(series.index >= start) & (series.index < start + length)]
+            cut = series.iloc[slice(*series.index.searchsorted([start, start + length]))]
             index = np.arange(start, start + length, 1 / 64)
             cut = cut.reindex(index).interpolate(method="linear", limit_direction="both")
             out[epoch, row] = cut.fillna(0.0).to_numpy()

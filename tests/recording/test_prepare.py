@@ -104,21 +104,21 @@ class OsfTrain(Case):
                              [signals[lead][1] for lead in LEADS])
 
     def test_lengths(self):
-        for seconds in 30, 31, 89, 90, 3600:
+        for seconds in 30, 31, 89, 90, 1500:
             signals = {lead: (wave(self.rng, 128, seconds), 128) for lead in LEADS[::3]}
             info, _ = self.check(self.write(signals), seconds)
             self.assertEqual(info["epochs"], seconds // 30)
 
-    def test_one_hour_of_a_laboratory(self):
+    def test_half_an_hour_of_a_laboratory(self):
         rates = dict.fromkeys(LEADS, 256) | {"ECG": 512, "ABD": 32, "THX": 32, "NP": 100, "SN": 500}
-        self.check(self.write({lead: (wave(self.rng, rates[lead], 3600), rates[lead])
-                               for lead in LEADS}), 3600)
+        self.check(self.write({lead: (wave(self.rng, rates[lead], 1800), rates[lead])
+                               for lead in LEADS}), 1800)
 
     def test_statistics_of_twelve_hours(self):
         seconds = int(12.1 * 3600)
         slow = np.linspace(0, 1000, seconds * 10)
         physical = self.write({"ABD": (wave(self.rng, 10, seconds) + slow, 10),
-                               "EEG_C3_A2": (wave(self.rng, 32, seconds), 32)})
+                               "SN": (wave(self.rng, 8, seconds), 8)})
         info, ours = self.check(physical, seconds)
         self.assertEqual(info["epochs"], seconds // 30)
         self.assertGreater(ours[-1, LEADS.index("ABD")].mean(), 1.6)  # beyond the statistics
