@@ -14,7 +14,7 @@
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
-enum { BENCH_MOST_MODELS = 32, BENCH_MOST_BATCHES = 32 };
+enum { BENCH_MOST_MODELS = 32, BENCH_MOST_BATCHES = 32, BENCH_OSF_CHANNELS = 12 };
 
 /* Bits of outputs, in the order of bench_output_names. */
 enum { BENCH_CLS, BENCH_PATCHES, BENCH_MEAN, BENCH_FEATURES, BENCH_LOGITS, BENCH_OUTPUTS };
@@ -24,8 +24,8 @@ typedef struct bench_spec {
     char name[48];    /* as on the command line: "osf-base", "eegpt:22x1000:8" */
     char variant[16]; /* "osf-base", "eegpt" */
     bool eegpt;
-    size_t channels; /* C, T and depth of an EEGPT */
-    size_t samples;
+    size_t channels; /* C; of an OSF, how many of its 12 have a signal */
+    size_t samples;  /* T and depth of an EEGPT */
     size_t depth;
     unsigned outputs; /* bits */
 } bench_spec;
@@ -36,7 +36,8 @@ typedef struct bench_arguments {
     size_t batches[BENCH_MOST_BATCHES];
     size_t batch_count;
     size_t runs;
-    size_t threads; /* 0: the device's own choice */
+    size_t channels; /* 0: all */
+    size_t threads;  /* 0: the device's own choice */
     psgvit_backend backend;
     const char *device;
     psgvit_isa isa;

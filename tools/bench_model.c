@@ -51,7 +51,8 @@ bool bench_parse_model(bench_spec *spec, const char *text)
 {
     static const char *const sizes[] = {"osf-nano", "osf-tiny",  "osf-small", "osf-middle",
                                         "osf-base", "osf-large", "osf-xl"};
-    *spec = (bench_spec){.outputs = 1u << BENCH_CLS | 1u << BENCH_PATCHES};
+    *spec = (bench_spec){.channels = BENCH_OSF_CHANNELS,
+                         .outputs = 1u << BENCH_CLS | 1u << BENCH_PATCHES};
     snprintf(spec->name, sizeof spec->name, "%s", text);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         if (!strcmp(text, sizes[i])) {
@@ -171,20 +172,23 @@ static void free_batch(bench_model *model)
     }
 }
 
-/* Epochs from the middle of a night; windows of one EEG. */
+/* Epochs from the middle of a night, missing channels zero; windows of one EEG. */
 static bool make_signal(bench_model *model)
 {
-    size_t epoch = model->spec->eegpt ? model->spec->channels * model->spec->samples
-                                      : (size_t)SYNTH_PSG_CHANNELS * SYNTH_PSG_SAMPLES;
+    size_t samples = model->spec->eegpt ? model->spec->samples : (size_t)SYNTH_PSG_SAMPLES;
+    size_t present = model->spec->channels * samples; /* floats of an epoch that are no zeros */
+    size_t epoch = model->spec->eegpt ? present : BENCH_OSF_CHANNELS * samples;
     synth_night *night = model->osf ? synth_night_open(model->batch, SEED) : NULL;
     synth_eeg *eeg = model->eegpt ? synth_eeg_open(model->spec->channels, SEED) : NULL;
     model->signal = malloc(model->batch * epoch * sizeof(float));
     bool made = model->signal && (night || eeg);
     for (size_t e = 0; made && e < model->batch; e++) {
+        float *at = model->signal + e * epoch; /* [C,T] */
         if (night)
-            synth_night_next(night, model->signal + e * epoch);
+            synth_night_next(night, at);
         else
-            synth_eeg_next(eeg, model->spec->samples, model->signal + e * epoch);
+            synth_eeg_next(eeg, samples, at);
+        memset(at + present, 0, (epoch - present) * sizeof *at);
     }
     synth_night_close(&night);
     synth_eeg_close(&eeg);

@@ -27,12 +27,14 @@ static const char help[] =
     "      --runs N          timed runs, after 2 that are not (default 15)\n"
     "      --outputs LIST    cls, patches, mean (osf; default cls,patches); features, logits\n"
     "                        (eegpt; default logits)\n"
+    "      --channels N      osf: the first N of the 12 channels have a signal, the others are\n"
+    "                        missing, which is zeros (default 12)\n"
     "      --threads N       threads on the CPU (default: what OpenMP would use)\n"
     "      --backend NAME    auto, cpu or vulkan\n"
     "      --device NAME     name, index or UUID of a device\n"
     "      --isa NAME        auto, c, avx2, avx512 or amx: a ceiling on the CPU\n"
     "      --precision NAME  f32, f16 or bf16\n"
-    "      --json            an array of objects in place of the table\n"
+    "      --json            an array of objects in place of the table, with the time of every run\n"
     "      --version         print the version\n"
     "      --help            print this\n"
     "\n"
@@ -59,6 +61,7 @@ enum {
     OPT_BATCH = 256,
     OPT_RUNS,
     OPT_OUTPUTS,
+    OPT_CHANNELS,
     OPT_THREADS,
     OPT_BACKEND,
     OPT_DEVICE,
@@ -73,6 +76,7 @@ static const struct option options[] = {
     {"batch", required_argument, NULL, OPT_BATCH},
     {"runs", required_argument, NULL, OPT_RUNS},
     {"outputs", required_argument, NULL, OPT_OUTPUTS},
+    {"channels", required_argument, NULL, OPT_CHANNELS},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"backend", required_argument, NULL, OPT_BACKEND},
     {"device", required_argument, NULL, OPT_DEVICE},
@@ -128,6 +132,21 @@ static bool set_outputs(bench_arguments *args, const char *list)
     return bits != 0;
 }
 
+/* How many channels of an OSF have a signal. */
+static bool set_channels(bench_arguments *args, size_t channels)
+{
+    for (size_t i = 0; i < args->model_count; i++) {
+        bench_spec *spec = &args->models[i];
+        if (spec->eegpt) {
+            cli_error(CLI_USAGE, "--channels %zu: %s has its channels in its name", channels,
+                      spec->name);
+            return false;
+        }
+        spec->channels = channels;
+    }
+    return true;
+}
+
 static bool take_option(bench_arguments *args, int option, char **argv)
 {
     switch (option) {
@@ -135,6 +154,8 @@ static bool take_option(bench_arguments *args, int option, char **argv)
         return cli_parse_sizes("--batch", optarg, 1, MOST_BATCH, args->batches, BENCH_MOST_BATCHES,
                                &args->batch_count);
     case OPT_RUNS: return cli_parse_size("--runs", optarg, 1, MOST_RUNS, &args->runs);
+    case OPT_CHANNELS:
+        return cli_parse_size("--channels", optarg, 1, BENCH_OSF_CHANNELS, &args->channels);
     case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, MOST_THREADS, &args->threads);
     case OPT_BACKEND: return cli_parse_backend("--backend", optarg, &args->backend);
     case OPT_ISA: return cli_parse_isa("--isa", optarg, &args->isa);
@@ -172,7 +193,8 @@ static bool parse(bench_arguments *args, int argc, char **argv, int *code)
         cli_error(CLI_USAGE, "expected one list of models, found %d, see --help", argc - optind);
         return false;
     }
-    return parse_models(args, argv[optind]) && (!outputs || set_outputs(args, outputs));
+    return parse_models(args, argv[optind]) && (!outputs || set_outputs(args, outputs)) &&
+           (!args->channels || set_channels(args, args->channels));
 }
 
 /* ---- measuring ------------------------------------------------------------------------------- */
@@ -181,6 +203,7 @@ typedef struct bench_result {
     const bench_spec *spec;
     size_t batch;
     size_t runs;
+    double *times;             /* [runs] milliseconds, in the order of the runs */
     double median, least, p99; /* milliseconds, here and below */
     double blas;               /* 0: not measured */
     double gpu;                /* 0: the device has no clock */
@@ -231,17 +254,22 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
     return PSGVIT_OK;
 }
 
+/* result->times is the caller's to free, also after a fault. */
 static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, size_t runs,
                          bench_result *result)
 {
     psgvit_error err;
     double *times = calloc(runs * 3, sizeof *times);
-    if (!times)
+    result->times = calloc(runs, sizeof *times);
+    if (!times || !result->times) {
+        free(times);
         return cli_error(CLI_MEMORY, "no memory for %zu times", runs);
+    }
     psgvit_status status = bench_model_prepare(model, batch, &err);
     if (!status)
         status = time_runs(model, blas, runs, times, &err);
     if (!status && !interrupt_code()) {
+        memcpy(result->times, times, runs * sizeof *times);
         for (size_t i = 0; i < 3; i++)
             qsort(times + i * runs, runs, sizeof *times, by_value);
         result->median = median(times, runs);
@@ -290,14 +318,22 @@ static void put_milliseconds(const char *name, double value)
     printf(",\"%s\":%.6f", name, value);
 }
 
+static void put_times(const double *times, size_t runs)
+{
+    fputs(",\"times_ms\":[", stdout);
+    for (size_t i = 0; i < runs; i++)
+        printf("%s%.6f", i ? "," : "", times[i]);
+    putchar(']');
+}
+
 static void report_json(const bench_arguments *args, const bench_result *r,
                         const psgvit_device_info *device, bool first)
 {
     char outputs[64];
     outputs_text(r->spec->outputs, outputs);
-    printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"outputs\":\"%s\",\"backend\":\"%s\",\"device\":",
-           first ? "[" : ",", r->spec->name, r->batch, outputs,
-           psgvit_backend_name(device->backend));
+    printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"channels\":%zu,\"outputs\":\"%s\"",
+           first ? "[" : ",", r->spec->name, r->batch, r->spec->channels, outputs);
+    printf(",\"backend\":\"%s\",\"device\":", psgvit_backend_name(device->backend));
     json_put_string(stdout, device->name);
     printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
            psgvit_isa_name(device->isa), psgvit_precision_name(args->precision), device->threads,
@@ -314,7 +350,9 @@ static void report_json(const bench_arguments *args, const bench_result *r,
     if (r->gpu > 0.0)
         put_milliseconds("gpu_ms", r->gpu);
     put_milliseconds("load_ms", r->load.load_ms);
-    printf(",\"peak_rss_mb\":%.3f}", r->load.peak_rss_mb);
+    printf(",\"peak_rss_mb\":%.3f", r->load.peak_rss_mb);
+    put_times(r->times, r->runs);
+    putchar('}');
 }
 
 static void report_row(const bench_arguments *args, const bench_result *r,
@@ -398,12 +436,13 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
         code = measure_load(args, spec, r.batch, bench.file, &r.load);
         if (!code)
             code = measure_batch(&bench.model, bench.blas, r.batch, args->runs, &r);
+        if (!code && args->json)
+            report_json(args, &r, info, *reported == 0);
+        else if (!code)
+            report_row(args, &r, info, *reported == 0);
+        free(r.times);
         if (code)
             break;
-        if (args->json)
-            report_json(args, &r, info, *reported == 0);
-        else
-            report_row(args, &r, info, *reported == 0);
         ++*reported;
         if (fflush(stdout) != 0)
             code = cli_error(CLI_OUTPUT, "standard output can't be written");

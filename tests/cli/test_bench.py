@@ -6,6 +6,7 @@ Usage: test_bench.py FOLDER_OF_TOOLS
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ TOOLS = sys.argv.pop(1) if len(sys.argv) > 1 else "build/bin"
 TOOL = os.path.join(TOOLS, "psgvit-bench")
 FIELDS = {"model", "batch", "outputs", "backend", "device", "isa", "precision", "threads", "runs",
           "median_ms", "min_ms", "p99_ms", "per_epoch_ms", "gflops", "blas_ms", "load_ms",
-          "peak_rss_mb"}
+          "peak_rss_mb", "channels", "times_ms"}
 
 
 class Bench(unittest.TestCase):
@@ -50,6 +51,10 @@ class Bench(unittest.TestCase):
             self.assertAlmostEqual(r["per_epoch_ms"] * r["batch"], r["median_ms"], places=4)
             self.assertGreater(r["load_ms"], 0)
             self.assertTrue(1 < r["peak_rss_mb"] < 1000, r["peak_rss_mb"])
+            self.assertEqual(len(r["times_ms"]), 4)
+            self.assertEqual((min(r["times_ms"]), max(r["times_ms"])), (r["min_ms"], r["p99_ms"]))
+            self.assertAlmostEqual(statistics.median(r["times_ms"]), r["median_ms"], places=5)
+        self.assertEqual([r["channels"] for r in rows], [12, 12, 4, 4])
         self.assertEqual(rows[0]["outputs"], "cls,patches")
         self.assertEqual(rows[2]["outputs"], "logits")
 
@@ -75,6 +80,19 @@ class Bench(unittest.TestCase):
         got = self.run_tool("osf-nano", "--batch", "1", "--runs", "1")
         self.assertEqual(got.returncode, 0)
         self.assertEqual(got.stdout.count(b"\n"), 3, got.stdout)
+
+    def test_times_are_in_order(self):
+        """Not the sorted copy that the median is taken of: 60 runs are never sorted by chance."""
+        (r,) = self.measure("eegpt:4x256:1", "--batch", "1", "--runs", "60")
+        self.assertNotEqual(r["times_ms"], sorted(r["times_ms"]))
+
+    def test_channels(self):
+        for n in (1, 11, 12):
+            (r,) = self.measure("osf-nano", "--batch", "2", "--runs", "1", "--channels", str(n))
+            self.assertEqual(r["channels"], n)
+        for wrong in ("0", "13", "x"):
+            self.refused(2, "--channels", "osf-nano", "--channels", wrong)
+        self.refused(2, "--channels", "osf-nano,eegpt:4x256", "--channels", "2")
 
     def test_peak_is_the_childs_own(self):
         """The parent's memory must not be counted: a larger model before changes nothing."""
