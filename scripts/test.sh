@@ -41,6 +41,7 @@ install_needs() {
     want_command chromium chromium
     want_command clang clang
     want_command python3 python3
+    want_command pkg-config pkg-config
     fuzz_probe || want_package libclang-rt-dev libomp-dev
     python3 -c 'import ensurepip, venv' 2>/dev/null || want_package python3-venv
     if [ "$full" = yes ]; then
