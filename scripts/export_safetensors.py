@@ -1,69 +1,256 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turns OSF's released checkpoint into a safetensors file that osf-infer reads.
+"""Turns a checkpoint of OSF or EEGPT into a safetensors file that the tools read.
 
     scripts/export_safetensors.py --input osf_backbone.pth --output osf.safetensors
+    scripts/export_safetensors.py --input eegpt_mcae_58chs_4s_large4E.ckpt --channels FP1,FPZ,FP2 \\
+        --output eegpt.safetensors
+    scripts/export_safetensors.py --input eegpt-pretrained/ --dtype bf16 --output eegpt.safetensors
 
-The checkpoint is a dictionary {state_dict, metadata}. It is read with torch's weights_only, so that
-a pickle that holds more than tensors and plain values is refused, not run. The output holds each
-tensor as contiguous float32 and the metadata as JSON under the key `config`; it is written beside
-its place and renamed, so that a reader sees the whole file or none. Needs torch, safetensors and
-numpy.
+INPUT is OSF's released dictionary {state_dict, metadata}; an original EEGPT checkpoint, of which
+the target encoder is kept; a state dict of braindecode's EEGPT, by itself or in a folder of
+Hugging Face with its config.json; or a safetensors file of either model. Pickles are read with
+torch's weights_only, so that one that holds more than tensors and plain values is refused, not
+run. Wrappers' prefixes (module., model. ...) are stripped, and what belongs to neither model is
+left out and named. The configuration becomes the metadata entry `config`.
+
+The output is written beside its place, read again, compared, and renamed: a reader sees the whole
+file or none. Needs torch, safetensors and numpy.
 """
 import argparse
+import collections
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
+from dataclasses import dataclass, field
 
-EXIT_MODEL, EXIT_OUTPUT = 4, 7  # as of the tools
+EXIT_SETUP, EXIT_MODEL, EXIT_OUTPUT = 1, 4, 7  # the last two as of the tools
+OSF_MARK, EEGPT_MARK = "cls_token", "summary_token"
+OSF_PART = re.compile(r"(cls_token|pos_embedding|to_patch_embedding|lead_emb|block\d+|norm|head)"
+                      r"(\.|$)")
+EEGPT_PART = re.compile(r"(target_encoder|chan_proj|final_layer)\.|chans_id$")
+# What EEGPT's own class names in a checkpoint without the name of the class in front.
+BARE_ENCODER = re.compile(r"(summary_token$|patch_embed\.|chan_embed\.|blocks\.|norm\.)")
 
 
 class Refused(Exception):
-    pass
+    """A sentence for the user."""
 
 
-def load(path):
-    """The checkpoint's tensors as float32 arrays, and its metadata."""
+@dataclass
+class Model:
+    kind: str  # "osf" or "eegpt"
+    tensors: dict  # name -> torch.Tensor
+    config: dict
+    left_out: collections.Counter = field(default_factory=collections.Counter)
+
+
+# ---- reading --------------------------------------------------------------------------------
+
+
+def read_json(path):
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Refused(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Refused(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def read_safetensors(path):
+    """Its tensors, and the metadata entry `config` if there is one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return tensors, json.loads(metadata.get("config", "{}"))
+    except (SafetensorError, ValueError) as error:
+        raise Refused(f"{path}: not a sound safetensors file: {error}") from error
+
+
+def read_pickle(path):
     import torch
 
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise Refused(f"{path}: {error.strerror}") from error
+        raise Refused(f"{path}: {error.strerror or error}") from error
     except Exception as error:
         # torch has no one class for what a bad file may raise, and its text for an unsafe pickle
         # advises to load it all the same.
         raise Refused(f"{path}: not a checkpoint of tensors and plain values "
                       f"({type(error).__name__})") from error
-    for key in ("state_dict", "metadata"):
-        if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(key), dict):
-            raise Refused(f"{path}: expected a dictionary with state_dict and metadata, "
-                          f"each a dictionary; {key} is not there")
-    tensors = {}
-    for name, value in checkpoint["state_dict"].items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise Refused(f"{path}: state_dict[{name!r}] is {type(value).__name__}, "
-                          "expected a tensor")
-        if not value.is_floating_point():
-            raise Refused(f"{path}: tensor {name} is {value.dtype}, expected floating point")
-        tensors[name] = value.detach().to(torch.float32).contiguous().numpy()
-    if not tensors:
-        raise Refused(f"{path}: state_dict is empty")
-    return tensors, checkpoint["metadata"]
+    if not isinstance(checkpoint, dict):
+        raise Refused(f"{path}: expected a dictionary, found {type(checkpoint).__name__}")
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(checkpoint.get(key), dict):
+            return checkpoint[key], checkpoint.get("metadata", {})
+    return checkpoint, {}
 
 
-def write(path, tensors, config):
-    from safetensors.numpy import save
+def read(path):
+    """The tensors of a file or of a folder of Hugging Face, and the configuration beside them."""
+    config = {}
+    if path.is_dir():
+        config = read_json(path / "config.json")
+        files = [path / name for name in ("model.safetensors", "pytorch_model.bin")]
+        found = [file for file in files if file.exists()]
+        if not found:
+            raise Refused(f"{path}: expected {files[0].name} or {files[1].name} in this folder")
+        path = found[0]
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+    tensors, own = (read_safetensors if start[8:] == b"{" else read_pickle)(path)
+    if not isinstance(own, dict):
+        raise Refused(f"{path}: metadata is {type(own).__name__}, expected a dictionary")
+    return tensors, {**own, **config}
 
-    data = save(tensors, metadata={"format": "pt", "config": config})
+
+# ---- choosing -------------------------------------------------------------------------------
+
+
+def prefix_of(path, names, mark):
+    """What stands before `mark`, which every model has once; None if it is not there."""
+    found = sorted({name[:-len(mark)] for name in names
+                    if name == mark or name.endswith(f".{mark}")})
+    targets = [prefix for prefix in found if prefix.endswith("target_encoder.")]
+    found = targets or found  # EEGPT's `encoder.` is a student of its target
+    if len(found) > 1:
+        raise Refused(f"{path}: expected one model, found several: "
+                      + ", ".join(f"{prefix}{mark}" for prefix in found))
+    return found[0] if found else None
+
+
+def choose(path, tensors):
+    """The kind of model, and its tensors by the names that the tools know."""
+    kept, left_out = {}, collections.Counter()
+    names = [name for name in tensors if isinstance(name, str)]
+    prefix, kind = prefix_of(path, names, OSF_MARK), "osf"
+    part, inner = OSF_PART, ""
+    if prefix is None:
+        prefix, kind, part = prefix_of(path, names, EEGPT_MARK), "eegpt", EEGPT_PART
+        if prefix is not None and prefix.endswith("target_encoder."):
+            prefix = prefix[:-len("target_encoder.")]
+        elif prefix == "":
+            part, inner = BARE_ENCODER, "target_encoder."
+        else:
+            raise Refused(f"{path}: neither OSF nor EEGPT: expected a tensor cls_token, or "
+                          f"target_encoder.summary_token, among its {len(tensors)} entries")
+    for name, tensor in tensors.items():
+        if isinstance(name, str) and name.startswith(prefix) and part.match(name[len(prefix):]):
+            kept[inner + name[len(prefix):]] = tensor
+        else:
+            rest = str(name)[len(prefix):] if str(name).startswith(prefix) else str(name)
+            left_out[rest.split(".")[0]] += 1
+    return Model(kind, kept, {}, left_out)
+
+
+def check_tensors(path, model):
+    import torch
+
+    for name, tensor in model.tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise Refused(f"{path}: {name} is {type(tensor).__name__}, expected a tensor")
+        whole = name == "chans_id"
+        if whole and tensor.dtype != torch.int64 or not whole and not tensor.is_floating_point():
+            raise Refused(f"{path}: tensor {name} is {tensor.dtype}, expected "
+                          + ("torch.int64" if whole else "floating point"))
+        if not torch.isfinite(tensor).all():
+            raise Refused(f"{path}: tensor {name} holds NaN or infinity")
+
+
+def configure(path, model, found, channels):
+    """The configuration as plain JSON. What an original checkpoint leaves open is said here."""
+    config = dict(found)
+    if isinstance(config.get("chs_info"), list):  # positions of electrodes are of no use here
+        config["chs_info"] = [{"ch_name": item["ch_name"]} if isinstance(item, dict) and
+                              "ch_name" in item else item for item in config["chs_info"]]
+    if model.kind == "eegpt":
+        parts = {name.split(".")[0] for name in model.tensors}
+        if not config and "final_layer" not in parts:
+            config["return_encoder_output"] = True
+            config["chan_proj_type"] = "none"
+        if channels and "chans_id" in model.tensors:
+            raise Refused(f"{path}: --channels: it has a tensor chans_id, which says its channels")
+        if channels:
+            config.pop("chs_info", None)
+            config.update(n_chans=len(channels), ch_names=channels)
+    elif channels:
+        raise Refused(f"{path}: --channels: OSF's channels are fixed")
+    try:
+        json.dumps(config, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{path}: its configuration can't be said in JSON: {error}") from error
+    return config
+
+
+def load(path, config=None, channels=()):
+    """A Model of what is at `path`; `config` is the path of a JSON file with more to know."""
+    tensors, found = read(path)
+    if config:
+        found = {**found, **read_json(config)}
+    model = choose(path, tensors)
+    check_tensors(path, model)
+    model.config = configure(path, model, found, channels)
+    return model
+
+
+# ---- writing --------------------------------------------------------------------------------
+
+
+def convert(path, tensors, dtype):
+    """Contiguous copies that share no memory; whole numbers stay what they are."""
+    import torch
+
+    wanted = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[dtype]
+    converted = {}
+    for name, tensor in tensors.items():
+        new = tensor.detach().to(wanted if tensor.is_floating_point() else tensor.dtype)
+        if not torch.isfinite(new).all():
+            raise Refused(f"{path}: tensor {name} has numbers beyond the range of {dtype}, "
+                          f"up to {tensor.abs().max():g}")
+        converted[name] = new.contiguous().clone()
+    return converted
+
+
+def compare(path, tensors, metadata):
+    """Raises OSError unless the file holds exactly this."""
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        same = set(file.keys()) == set(tensors) and file.metadata() == metadata
+        for name in tensors if same else ():
+            again = file.get_tensor(name)
+            same = same and again.dtype == tensors[name].dtype and torch.equal(again,
+                                                                               tensors[name])
+    if not same:
+        raise OSError(5, "what was written reads differently")
+
+
+def write(path, tensors, metadata):
+    """The whole file or none, on the disk and compared before it takes its place."""
+    from safetensors.torch import save
+
+    data = save(tensors, metadata=metadata)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        compare(temporary, tensors, metadata)
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
@@ -73,31 +260,46 @@ def write(path, tensors, config):
         raise
 
 
+def report(args, model, tensors):
+    numbers = sum(t.numel() for t in tensors.values() if t.is_floating_point())
+    print(f"{args.output}: {model.kind}, {len(tensors)} tensors, {numbers / 1e6:.2f} M numbers, "
+          f"{args.dtype}")
+    if model.left_out:
+        print("left out: " + ", ".join(f"{part} ({count})" for part, count in
+                                       sorted(model.left_out.items())))
+    known = {"chs_info", "ch_names", "n_chans", "chans_id"} & set(model.config)
+    if model.kind == "eegpt" and "chans_id" not in tensors and not known:
+        print("It does not say which channels it takes: give --channels here, or eegpt-infer a "
+              "config.json with chs_info or n_chans.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--input", required=True, type=pathlib.Path, help="osf_backbone.pth")
-    parser.add_argument("--output", required=True, type=pathlib.Path, help="osf.safetensors")
+    parser.add_argument("--input", required=True, type=pathlib.Path,
+                        help="checkpoint, safetensors file, or folder of Hugging Face")
+    parser.add_argument("--output", required=True, type=pathlib.Path, help="model.safetensors")
+    parser.add_argument("--dtype", choices=("f32", "bf16", "f16"), default="f32",
+                        help="of the numbers in the file (default f32)")
+    parser.add_argument("--config", type=pathlib.Path, help="config.json, where INPUT has none")
+    parser.add_argument("--channels", type=lambda text: text.split(","), default=[],
+                        help="names of EEGPT's channels in their order, such as FP1,FPZ,FP2")
     args = parser.parse_args()
     try:
-        tensors, metadata = load(args.input)
-        try:
-            config = json.dumps(metadata, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise Refused(f"{args.input}: metadata can't be said in JSON: {error}") from error
+        model = load(args.input, args.config, args.channels)
+        tensors = convert(args.input, model.tensors, args.dtype)
+        metadata = {"format": "pt", "model": model.kind, "config": json.dumps(model.config)}
+        write(args.output, tensors, metadata)
     except Refused as error:
         print(f"export_safetensors.py: error: {error}", file=sys.stderr)
         return EXIT_MODEL
     except ImportError as error:
         print(f"export_safetensors.py: error: {error}; install torch, safetensors and numpy",
               file=sys.stderr)
-        return 1
-    try:
-        write(args.output, tensors, config)
+        return EXIT_SETUP
     except OSError as error:
         print(f"export_safetensors.py: error: {args.output}: {error.strerror}", file=sys.stderr)
         return EXIT_OUTPUT
-    numbers = sum(t.size for t in tensors.values())
-    print(f"{args.output}: {len(tensors)} tensors, {numbers / 1e6:.2f} M numbers")
+    report(args, model, tensors)
     return 0
 
 

@@ -16,12 +16,30 @@ PROBE = 16  # hidden width of the probe
 MAX_NORM1, MAX_NORM2 = 1.0, 0.25  # of the rows of its layers
 ORIGINAL = "parametrizations.weight.original"
 OUTPUTS = ("features", "logits")
+# The rows of chan_embed, and those of them that a projection of channels makes.
+CHANNELS = """FP1 FPZ FP2 AF7 AF3 AF4 AF8 F7 F5 F3 F1 FZ F2 F4 F6 F8 FT7 FC5 FC3 FC1 FCZ FC2 FC4
+    FC6 FT8 T7 C5 C3 C1 CZ C2 C4 C6 T8 TP7 CP5 CP3 CP1 CPZ CP2 CP4 CP6 TP8 P7 P5 P3 P1 PZ P2 P4 P6
+    P8 PO7 PO5 PO3 POZ PO4 PO6 PO8 O1 OZ O2""".split()
+PROJECTED = "FP1 FP2 F7 F3 FZ F4 F8 T7 C3 CZ C4 T8 P7 P3 PZ P4 P8 O1 O2".split()
 
 
 def setting(config, key):
     """patch_stride may be null, which stands for patch_size."""
     value = config.get(key, DEFAULTS[key])
     return setting(config, "patch_size") if key == "patch_stride" and value is None else value
+
+
+def channel_ids(config):
+    """The row of chan_embed of each channel, for a checkpoint that does not store chans_id. A name
+    that is none of the 62 gets its own index."""
+    names = [item["ch_name"] if isinstance(item, dict) else item
+             for item in config.get("chs_info") or config.get("ch_names") or ()]
+    if setting(config, "chan_proj_type") != "none":
+        names = PROJECTED
+    rows = {name: row for row, name in enumerate(CHANNELS)}
+    names = names or range(config["n_chans"])
+    return torch.tensor([rows.get(str(name).upper().strip("."), i)
+                         for i, name in enumerate(names)])
 
 
 def renorm(weight, most):
@@ -35,7 +53,8 @@ def encode(weights, config, signal, stage=lambda name, x: None):
     the tokens between the steps."""
     x = project_channels(weights, config, signal)  # [B, C', T]
     x = embed_patches(weights, config, x)  # [B, P, C', D]
-    x = x + weights["target_encoder.chan_embed.weight"][weights["chans_id"].flatten()]
+    ids = weights["chans_id"].flatten() if "chans_id" in weights else channel_ids(config)
+    x = x + weights["target_encoder.chan_embed.weight"][ids]
     summary = weights["target_encoder.summary_token"]  # [1, 4, D]
     b, p, kept = len(x), x.shape[1], summary.shape[1]
     x = x.flatten(0, 1)  # [B * P, C', D]: attention runs over channels, never over time

@@ -46,6 +46,8 @@ class Reference(unittest.TestCase):
         config, tensors = synthetic.case(name)
         table = (osf if config["model"] == "osf" else eegpt).shapes(config)
         self.assertEqual(table, config["tensors"])
+        if "chans_id" in table:
+            self.assertEqual(eegpt.channel_ids(config).tolist(), config["chans_id"])
         weights = {key: torch.from_numpy(value) if value.dtype == np.int64
                    else torch.from_numpy(value).double()
                    for key, value in synthetic.model(table, config).items()}
