@@ -42,7 +42,7 @@ if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
         LIBS tool_support ARGS barriers)
     target_include_directories(test_validation_races SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
     psgvit_test_run(validation_misuse validation_races ARGS buffers)
-    set(validated ops_vulkan parity_vulkan)
+    set(validated ops_vulkan parity_vulkan threads_vulkan)
     set_property(TEST ${validated} validation_races validation_misuse APPEND PROPERTY ENVIRONMENT
         VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
         VK_LAYER_SETTINGS_PATH=${CMAKE_CURRENT_SOURCE_DIR}/fault/vulkan/vk_layer_settings.txt)

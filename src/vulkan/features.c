@@ -91,11 +91,13 @@ static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, bool 
     return result == VK_INCOMPLETE ? VK_SUCCESS : result;
 }
 
-/* What the shaders of fast matrices need is Vulkan 1.2, but for the two extensions. */
+/* What the shaders of fast matrices need is Vulkan 1.2, but for the two extensions and one more
+ * binding. */
 static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t version,
                               const extension_list *extensions)
 {
     if (version < VK_API_VERSION_1_2 || !l->api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR ||
+        c->limits.maxPerStageDescriptorStorageBuffers < PV_VK_BINDINGS ||
         !has(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME))
         return VK_SUCCESS;
     matrix_features f;

@@ -169,27 +169,36 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
     return status;
 }
 
-/* f32 comes last: what it computes with may depend on what works of the others. */
+/* Goes on without the matrices of a precision that has failed, if that can be. */
+static psgvit_status withdraw(vk_device *d, psgvit_precision precision, psgvit_status status,
+                              const psgvit_error *why, psgvit_error *err)
+{
+    if (status != PSGVIT_E_DEVICE || atomic_load(&d->lost))
+        return pv_fail(err, status, "%s", why->message);
+    pv_log_line(&d->base.log, PSGVIT_LOG_WARNING, "%s; it is used without %s", why->message,
+                psgvit_precision_name(precision));
+    if (precision == PSGVIT_F16)
+        d->features.f16_matrix = false;
+    else
+        d->features.bf16_matrix = false;
+    d->base.info.precisions &= ~(1u << precision);
+    return PSGVIT_OK;
+}
+
 static psgvit_status try_all(vk_device *d, const trial *t, pv_buffer *x, pv_buffer *y,
                              psgvit_error *err)
 {
-    static const psgvit_precision fast[] = {PSGVIT_F16, PSGVIT_BF16};
-    bool *feature[] = {&d->features.f16_matrix, &d->features.bf16_matrix};
-    for (size_t i = 0; i < 2; i++) {
-        psgvit_error why;
-        if (!*feature[i])
-            continue;
-        psgvit_status status = try_precision(d, t, fast[i], x, y, &why);
-        if (!status)
-            continue;
-        if (status != PSGVIT_E_DEVICE || atomic_load(&d->lost))
-            return pv_fail(err, status, "%s", why.message);
-        pv_log_line(&d->base.log, PSGVIT_LOG_WARNING, "%s; it is used without %s", why.message,
-                    psgvit_precision_name(fast[i]));
-        *feature[i] = false;
-        d->base.info.precisions &= ~(1u << fast[i]);
-    }
-    PV_TRY(try_precision(d, t, PSGVIT_F32, x, y, err));
+    psgvit_error why;
+    psgvit_status status = PSGVIT_OK;
+    if (d->features.f16_matrix && (status = try_precision(d, t, PSGVIT_F16, x, y, &why)))
+        PV_TRY(withdraw(d, PSGVIT_F16, status, &why, err));
+    if (d->features.bf16_matrix && (status = try_precision(d, t, PSGVIT_BF16, x, y, &why)))
+        PV_TRY(withdraw(d, PSGVIT_BF16, status, &why, err));
+    /* f32 is made of f16 matrices where there are some, of plain arithmetic where they fail. */
+    if (d->features.f16_matrix && (status = try_precision(d, t, PSGVIT_F32, x, y, &why)))
+        PV_TRY(withdraw(d, PSGVIT_F16, status, &why, err));
+    if (!d->features.f16_matrix)
+        PV_TRY(try_precision(d, t, PSGVIT_F32, x, y, err));
     return try_attention(d, t, x, y, err);
 }
 
