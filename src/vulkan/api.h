@@ -48,6 +48,7 @@
     F(DestroyPipelineLayout)                                                                       \
     F(CreatePipelineCache)                                                                         \
     F(DestroyPipelineCache)                                                                        \
+    F(GetPipelineCacheData)                                                                        \
     F(CreateComputePipelines)                                                                      \
     F(DestroyPipeline)                                                                             \
     F(CreateDescriptorPool)                                                                        \

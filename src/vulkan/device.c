@@ -192,7 +192,7 @@ static psgvit_status find_functions(vk_device *d, psgvit_error *err)
 }
 
 /* From a new VkDevice to one that has proved itself. */
-static psgvit_status start(vk_device *d, psgvit_error *err)
+static psgvit_status start(vk_device *d, const char *cache_path, psgvit_error *err)
 {
     psgvit_status status = find_functions(d, err);
     if (!status && pthread_mutex_init(&d->lock, NULL))
@@ -203,7 +203,7 @@ static psgvit_status start(vk_device *d, psgvit_error *err)
         return status;
     }
     d->api.GetDeviceQueue(d->device, d->family, 0, &d->queue);
-    status = pv_vk_pipelines_create(d, err);
+    status = pv_vk_pipelines_create(d, cache_path, err);
     if (status) {
         pthread_mutex_destroy(&d->lock);
         d->api.DestroyDevice(d->device, NULL);
@@ -228,7 +228,8 @@ psgvit_status pv_vulkan_open(psgvit_device **device, pv_vulkan *vulkan, size_t i
     adopt(d, vulkan, c, params);
     VkResult result = pv_vk_create_device(&d->loader, c, &d->device);
     psgvit_status status =
-        result ? pv_vk_fail(d, result, "creating the device", err) : start(d, err);
+        result ? pv_vk_fail(d, result, "creating the device", err)
+               : start(d, params->shader_cache, err);
     if (status) {
         free(d);
         return status;

@@ -36,17 +36,16 @@ static psgvit_status make_layouts(vk_device *d, psgvit_error *err)
     };
     PV_VK_TRY(d, d->api.CreatePipelineLayout(d->device, &layout, NULL, &d->pipelines.layout),
               "creating a pipeline layout", err);
-    VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    PV_VK_TRY(d, d->api.CreatePipelineCache(d->device, &cache, NULL, &d->pipelines.cache),
-              "creating a pipeline cache", err);
     return PSGVIT_OK;
 }
 
-psgvit_status pv_vk_pipelines_create(vk_device *device, psgvit_error *err)
+psgvit_status pv_vk_pipelines_create(vk_device *device, const char *cache_path, psgvit_error *err)
 {
     if (pthread_mutex_init(&device->pipelines.lock, NULL))
         return pv_fail(err, PSGVIT_E_MEMORY, "%s: out of memory: a lock", device->name);
     psgvit_status status = make_layouts(device, err);
+    if (!status)
+        status = pv_vk_cache_open(device, cache_path, err);
     if (status)
         pv_vk_pipelines_destroy(device);
     return status;
@@ -60,7 +59,7 @@ void pv_vk_pipelines_destroy(vk_device *device)
         free(k);
         k = next;
     }
-    device->api.DestroyPipelineCache(device->device, device->pipelines.cache, NULL);
+    pv_vk_cache_close(device);
     device->api.DestroyPipelineLayout(device->device, device->pipelines.layout, NULL);
     device->api.DestroyDescriptorSetLayout(device->device, device->pipelines.sets, NULL);
     pthread_mutex_destroy(&device->pipelines.lock);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The Vulkan backend inside. loader.c finds the functions, device.c the devices and what they can
- * do; memory.c has buffers and stores, pipeline.c compute pipelines, command.c plans (recorded
- * once, barriers derived from use, submitted in bounded pieces); ops.c says which shader does an
- * op, with which tiles, on which grid; selftest.c lets a device prove that it computes right.
+ * do; memory.c has buffers and stores, pipeline.c compute pipelines, cache.c the file that they may
+ * be kept in, command.c plans (recorded once, barriers derived from use, submitted in bounded
+ * pieces); ops.c says which shader does an op, with which tiles, on which grid; selftest.c lets a
+ * device prove that it computes right.
  */
 #ifndef PV_VULKAN_VULKAN_H
 #define PV_VULKAN_VULKAN_H
@@ -98,12 +99,14 @@ struct vk_device {
     pthread_mutex_t lock;       /* round the queue */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
     _Atomic double rate;        /* FLOP/s of what was submitted so far */
+    char *cache_path;                       /* NULL: pipelines are kept in memory only */
     const struct vk_tile *tile; /* of every linear layer; NULL: chosen by shape */
     struct {
         pthread_mutex_t lock;
         VkDescriptorSetLayout sets;
         VkPipelineLayout layout;
         VkPipelineCache cache;
+        size_t cache_bytes; /* that were read from its file */
         vk_kernel *kernels;
     } pipelines;
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE], driver[320], uuid[2 * VK_UUID_SIZE + 1];
@@ -164,9 +167,17 @@ psgvit_status pv_vk_store_tensor(pv_store *store, const float *values, size_t ro
                                  pv_tensor *tensor, psgvit_error *err);
 void pv_vk_store_destroy(pv_store *store);
 
+/* ---- cache.c ---- */
+
+/* Makes the pipeline cache, with what is in the file at `path` if it can be used; NULL: no file. */
+psgvit_status pv_vk_cache_open(vk_device *device, const char *path, psgvit_error *err);
+/* Writes the file, if the cache has grown, and destroys the cache. */
+void pv_vk_cache_close(vk_device *device);
+
 /* ---- pipeline.c ---- */
 
-psgvit_status pv_vk_pipelines_create(vk_device *device, psgvit_error *err);
+/* cache_path as in psgvit_device_params. */
+psgvit_status pv_vk_pipelines_create(vk_device *device, const char *cache_path, psgvit_error *err);
 void pv_vk_pipelines_destroy(vk_device *device);
 /* The kernel of a module with these constants, made on first use. Thread-safety: safe. */
 psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,

@@ -4,6 +4,11 @@
  * epoch alone, at any place in a batch and with one thread or two, keeps the promise of f32. With
  * our own kernels it is the same to the bit; through OpenBLAS it need not be, and what was found is
  * printed.
+ *
+ *     test_parity_same_bits [--vulkan RUNS]
+ *
+ * --vulkan: RUNS in place of the hundred, on the Vulkan device that the backend takes; 77 if there
+ * is none.
  */
 #include "parity/vector.h"
 
@@ -16,12 +21,17 @@
 #include <string.h>
 #include <cmocka.h>
 
+enum { SKIPPED = 77 };
+
+static psgvit_backend backend = PSGVIT_BACKEND_CPU;
+static int runs = 100;
+
 static psgvit_device *device_with(int threads)
 {
     psgvit_error err;
     psgvit_device *device = NULL;
     psgvit_device_params params = {
-        .struct_size = sizeof params, .backend = PSGVIT_BACKEND_CPU, .threads = threads};
+        .struct_size = sizeof params, .backend = backend, .threads = threads};
     if (psgvit_device_open(&device, &params, &err))
         fail_msg("%s", err.message);
     return device;
@@ -39,7 +49,7 @@ static float *encode(const vector_encoder *e, const vector_case *c, size_t first
     return out;
 }
 
-static void hundred_runs(const char *name)
+static void many_runs(const char *name)
 {
     vector_case c;
     vector_encoder e;
@@ -47,7 +57,7 @@ static void hundred_runs(const char *name)
     vector_open(&c, TESTS_DIR "/vectors", name, 0);
     vector_encoder_open(&e, &c, device);
     float *first = encode(&e, &c, 0, c.epochs, 0);
-    for (int i = 1; i < 100; i++) {
+    for (int i = 1; i < runs; i++) {
         float *again = encode(&e, &c, 0, c.epochs, 0);
         assert_memory_equal(again, first, c.outputs[0].count * sizeof *first);
         free(again);
@@ -58,11 +68,11 @@ static void hundred_runs(const char *name)
     psgvit_device_close(&device);
 }
 
-static void test_hundred_runs(void **state)
+static void test_many_runs(void **state)
 {
     (void)state;
-    hundred_runs("osf_nano");
-    hundred_runs("eegpt_odd");
+    many_runs("osf_nano");
+    many_runs("eegpt_odd");
 }
 
 /* Repeats the case's epochs until there are `epochs`, turned by `turn` places. */
@@ -114,9 +124,30 @@ static void test_anywhere_in_a_batch(void **state)
            compared);
 }
 
-int main(void)
+static int run_vulkan(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hundred_runs),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_runs)};
+    psgvit_device_params params = {.struct_size = sizeof params,
+                                   .backend = PSGVIT_BACKEND_VULKAN};
+    psgvit_device *device;
+    psgvit_error err;
+    if (psgvit_device_open(&device, &params, &err)) {
+        printf("not tested: %s\n", err.message);
+        return SKIPPED;
+    }
+    printf("%s\n", psgvit_device_get_info(device)->name);
+    psgvit_device_close(&device);
+    backend = PSGVIT_BACKEND_VULKAN;
+    return cmocka_run_group_tests_name("same bits on Vulkan", tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_runs),
                                        cmocka_unit_test(test_anywhere_in_a_batch)};
+    if (argc > 2 && !strcmp(argv[1], "--vulkan")) {
+        runs = atoi(argv[2]);
+        return run_vulkan();
+    }
     return cmocka_run_group_tests_name("same bits", tests, NULL, NULL);
 }
