@@ -32,8 +32,8 @@ static const vk_tile tiles_matrix[] = {
 };
 
 /* The same in two parts, which take twice the shared memory and three times the registers. A matrix
- * unit cuts digits off where it should round: with sums of 256 the mean over the patches of OSF-base
- * had 1.85 times PyTorch's error, with sums of 64 it has 0.8 times. */
+ * unit cuts digits off where it should round: with sums of 256 the mean over OSF-base's patches had
+ * 1.85 times PyTorch's error, with sums of 64 it has 0.8 times. */
 static const vk_tile tiles_split[] = {
     {128, 128, 32, 64, 32, 1, 2, 72, 0, 0},
     {32, 32, 128, 16, 16, 1, 1, 0, 0, 2048},

@@ -83,8 +83,8 @@ def check_library(room, name, lines, text):
         if found:
             yield number, f"{found.group()} is not for a library"
         found = THREADS.search(line)
-        if found and room not in ("cpu", "recording"):
-            yield number, f"{found.group()} belongs to src/cpu and src/recording alone"
+        if found and room not in ("cpu", "recording", "vulkan"):
+            yield number, f"{found.group()} belongs to src/cpu, src/recording and src/vulkan"
         include = re.match(r'#\s*include\s+"([^"/]+)(/?)', lines[number - 1])
         if not include:
             continue
