@@ -189,6 +189,7 @@ static int open_recording(infer_opened *input, cli_failure *failure)
         .reref = edf->reref,
         .resample = edf->resample,
         .stride_seconds = edf->stride_seconds,
+        .threads = (int)s->options.threads,
         .log = keep_line,
         .log_user = input,
     };
