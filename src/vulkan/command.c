@@ -15,7 +15,9 @@
 static const double PIECE_FLOPS = 1e10;  /* of a command buffer, at most, unless one op has more */
 static const double SUBMIT_SECONDS = 0.2;
 static const double POLL_SECONDS = 3e-3; /* a fence that is polled comes 20 us sooner (H200) */
-static const uint64_t WAIT_NANOSECONDS = 60000000000;
+/* A driver that computes on the CPU compiles a shader when it first runs: lavapipe's took more than
+ * a minute on a machine with 12 busy processes for 2 cores. */
+static const uint64_t WAIT_NANOSECONDS = 60000000000, WAIT_SOFTWARE_NANOSECONDS = 600000000000;
 
 static double now(void)
 {
@@ -49,7 +51,10 @@ psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err)
         result = device->api.GetFenceStatus(device->device, fence);
     while (result == VK_NOT_READY && now() - start < POLL_SECONDS);
     if (result == VK_NOT_READY)
-        result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE, WAIT_NANOSECONDS);
+        result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE,
+                                           device->base.info.type == PSGVIT_DEVICE_SOFTWARE
+                                               ? WAIT_SOFTWARE_NANOSECONDS
+                                               : WAIT_NANOSECONDS);
     if (result != VK_SUCCESS)
         atomic_store(&device->lost, true);
     PV_VK_TRY(device, result, "waiting for the device", err);

@@ -189,7 +189,7 @@ psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
 /* Submits command buffers; `fence` (VK_NULL_HANDLE: none) is signalled behind them. */
 psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
                            VkFence fence, psgvit_error *err);
-/* Waits for the fence, at most a minute, and resets it. */
+/* Waits for the fence, at most a minute (ten on a software device), and resets it. */
 psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err);
 
 /* What a dispatch does with one binding. */
