@@ -178,9 +178,10 @@ def configure(path, model, found, channels):
                               "ch_name" in item else item for item in config["chs_info"]]
     if model.kind == "eegpt":
         parts = {name.split(".")[0] for name in model.tensors}
-        if not config and "final_layer" not in parts:
-            config["return_encoder_output"] = True
-            config["chan_proj_type"] = "none"
+        if "final_layer" not in parts:
+            config.setdefault("return_encoder_output", True)
+        if "chan_proj" not in parts:
+            config.setdefault("chan_proj_type", "none")
         if channels and "chans_id" in model.tensors:
             raise Refused(f"{path}: --channels: it has a tensor chans_id, which says its channels")
         if channels:

@@ -41,6 +41,7 @@ install_needs() {
     want_command chromium chromium
     want_command clang clang
     want_command python3 python3
+    want_package python3-torch
     want_command pkg-config pkg-config
     fuzz_probe || want_package libclang-rt-dev libomp-dev
     python3 -c 'import ensurepip, venv' 2>/dev/null || want_package python3-venv
@@ -54,6 +55,9 @@ install_needs() {
     build/venv/bin/python -c 'import edfio, html5lib, mne, numpy, pandas, safetensors' \
         2>/dev/null ||
         "${install[@]}" edfio html5lib mne numpy pandas safetensors
+    # Debian's PyTorch has NumPy beside it, but no safetensors.
+    [ -d build/torch-packages/safetensors ] ||
+        "${install[@]}" --no-deps --target build/torch-packages safetensors
     # Its library alone is used, which needs nothing of what the package wants for notebooks.
     build/venv/bin/python -m pip show -q lunapi 2>/dev/null || "${install[@]}" --no-deps lunapi
 }

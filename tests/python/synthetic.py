@@ -62,4 +62,4 @@ def case(name):
     with safe_open(VECTORS / f"{name}.safetensors", "np") as file:
         config = json.loads(file.metadata()["config"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}
-    return {**config, **config.get("kwargs", {})}, tensors
+    return {**config.pop("kwargs", {}), **config}, tensors
