@@ -194,9 +194,10 @@ static void note(infer_session *s, size_t index, const char *status)
 static void find_complete(infer_session *s)
 {
     size_t complete = 0;
-    for (size_t i = 0; i < s->count && s->options.resume; i++) {
+    for (size_t i = 0; i < s->count; i++) {
         infer_result *result = &s->results[i];
-        result->complete = infer_is_complete(s, i, &result->epochs);
+        result->complete = s->options.resume && infer_is_complete(s, i, &result->epochs);
+        result->turn = i - complete;
         if (!result->complete)
             continue;
         complete++;
@@ -204,6 +205,15 @@ static void find_complete(infer_session *s)
     }
     if (complete && s->options.verbosity > 0)
         cli_say("%zu of %zu inputs are complete already", complete, s->count);
+}
+
+static int start_readers(infer_session *s, cli_failure *failure)
+{
+    size_t count = infer_reader_count(s);
+    int code = CLI_DONE;
+    for (; s->reader_count < count && !code; s->reader_count += code == CLI_DONE)
+        code = infer_reader_start(&s->readers[s->reader_count], s, s->reader_count, count, failure);
+    return code;
 }
 
 static int open_many(infer_session *s, cli_failure *failure)
@@ -233,16 +243,19 @@ static int open_session(infer_session *s, cli_failure *failure)
         code = infer_make_settings(s, failure);
     if (!code && !s->alone)
         code = open_many(s, failure);
-    if (!code)
-        find_complete(s);
-    return code ? code : infer_reader_start(&s->reader, s, failure);
+    if (code)
+        return code;
+    find_complete(s);
+    return start_readers(s, failure);
 }
 
 /* Where a reader is left behind, what it uses stays for it until the process ends. */
 static void close_session(infer_session *s)
 {
     cli_failure ignored;
-    bool ended = infer_reader_close(&s->reader);
+    bool ended = true;
+    for (size_t i = 0; i < s->reader_count; i++)
+        ended = infer_reader_close(&s->readers[i]) && ended;
     manifest_close(&s->manifest, &ignored);
     targets_free(&s->targets);
     if (!ended)

@@ -2,7 +2,7 @@
 /*
  * What osf-infer and eegpt-infer share: open device and model, stream each input through the
  * encoder into its outputs, report. A tool is one infer_kind: the few calls in which its model
- * differs. Two threads: one reads and prepares ahead (infer_reader.h), the main one computes,
+ * differs. One or a few threads read and prepare ahead (infer_reader.h), the main one computes,
  * writes and talks.
  */
 #ifndef TOOLS_INFER_H
@@ -64,6 +64,7 @@ typedef struct infer_kind {
 typedef struct infer_result {
     bool started;
     bool complete; /* --resume found it done */
+    size_t turn;   /* among those that are not */
     int code;
     size_t epochs, samples, dropped;
     double seconds;
@@ -80,6 +81,8 @@ typedef struct infer_timings {
 } infer_timings;
 
 struct infer_reader;
+
+enum { INFER_READERS = 4 };
 
 /* One run of a tool. */
 typedef struct infer_session {
@@ -98,7 +101,8 @@ typedef struct infer_session {
     model_hash *hash;
     char sha256[MODEL_HASH_TEXT]; /* "": not known yet */
     manifest *manifest;
-    struct infer_reader *reader;
+    struct infer_reader *readers[INFER_READERS];
+    size_t reader_count;
     infer_timings timings;
     bool alone;            /* one INPUT and no list: its exit code is that of the run */
     size_t count;          /* inputs of this shard */

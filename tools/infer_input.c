@@ -210,9 +210,10 @@ static int commit(passage *p, cli_failure *failure)
 static int pass_all(passage *p, cli_failure *failure)
 {
     infer_session *s = p->session;
+    infer_reader *reader = s->readers[p->result->turn % s->reader_count];
     int code = CLI_DONE;
     for (bool last = false; !last && !code;) {
-        infer_part *part = infer_reader_take(s->reader);
+        infer_part *part = infer_reader_take(reader);
         if (!part)
             return cli_fail(failure, interrupt_code(), "interrupted");
         last = part->last;
@@ -225,9 +226,9 @@ static int pass_all(passage *p, cli_failure *failure)
             code = begin(p, part, failure);
         if (!code)
             code = pass_part(p, part, failure);
-        infer_reader_return(s->reader, part);
+        infer_reader_return(reader, part);
         if (code && !last)
-            infer_reader_skip(s->reader, p->index);
+            infer_reader_skip(reader, p->index);
     }
     return code;
 }

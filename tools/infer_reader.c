@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { PARTS = INFER_PARTS };
 
 struct infer_reader {
     const infer_session *session;
+    size_t turn, count; /* of the readers */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -81,8 +83,9 @@ static bool read_input(infer_reader *r, size_t index)
 static void *run(void *user)
 {
     infer_reader *r = user;
+    const infer_result *results = r->session->results;
     for (size_t i = 0; i < r->session->count; i++)
-        if (!r->session->results[i].complete && !read_input(r, i))
+        if (!results[i].complete && results[i].turn % r->count == r->turn && !read_input(r, i))
             break;
     return NULL;
 }
@@ -100,7 +103,17 @@ static int start_thread(infer_reader *r)
     return error;
 }
 
-int infer_reader_start(infer_reader **made, const infer_session *session, cli_failure *failure)
+size_t infer_reader_count(const infer_session *session)
+{
+    if (psgvit_device_get_info(session->device)->backend != PSGVIT_BACKEND_VULKAN)
+        return 1;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t most = cores > INFER_READERS ? INFER_READERS : cores > 1 ? (size_t)cores : 1;
+    return most < session->count ? most : session->count ? session->count : 1;
+}
+
+int infer_reader_start(infer_reader **made, const infer_session *session, size_t turn, size_t count,
+                       cli_failure *failure)
 {
     infer_reader *r = calloc(1, sizeof *r);
     pthread_condattr_t clock;
@@ -109,6 +122,8 @@ int infer_reader_start(infer_reader **made, const infer_session *session, cli_fa
         return cli_fail(failure, CLI_MEMORY, "out of memory: the reader");
     }
     r->session = session;
+    r->turn = turn;
+    r->count = count;
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     int error = pthread_mutex_init(&r->lock, NULL);
     if (!error && (error = pthread_cond_init(&r->changed, &clock)))

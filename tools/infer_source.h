@@ -8,7 +8,7 @@
 
 #include "infer.h"
 
-enum { INFER_PARTS = 3 }; /* in memory: one that is computed, two that wait */
+enum { INFER_PARTS = 2 }; /* in memory for each reader: one that is computed, one that waits */
 
 /* What is known of an input once it is open, for whoever writes its outputs. */
 typedef struct infer_source {

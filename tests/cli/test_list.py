@@ -382,6 +382,23 @@ class Pipeline(Lists):
             np.testing.assert_array_equal(self.tensors("alone.safetensors")["cls"],
                                           self.tensors(f"o/s{i}.safetensors")["cls"])
 
+    def test_readers(self):
+        """A GPU, or what passes for one, is fed by several threads: the order stays."""
+        devices = json.loads(self.run_tool("osf-infer", "--list-devices", "--json").stdout)
+        if not any(d["backend"] == "vulkan" and d["usable"] for d in devices):
+            self.skipTest("no Vulkan device")
+        for i in range(10):
+            self.eeg[i % 4:].tofile(f"n{i}.bin")
+        self.night.tofile("n4.bin")
+        os.unlink("n7.bin")
+        args = ["--list", "samples.lst", "--outputs", "features"]
+        self.eegpt_infer("-o", "o/", "--backend", "vulkan", *args, code=1, timeout=300)
+        self.eegpt_infer("-o", "p/", "--backend", "cpu", *args, code=1)
+        self.assertEqual(self.outputs("o"), self.outputs("p"))
+        for name in self.outputs("o"):
+            np.testing.assert_allclose(self.tensors("o/" + name)["features"],
+                                       self.tensors("p/" + name)["features"], 1e-3, 1e-4)
+
     def test_report(self):
         report = json.loads(self.run_list("--json").stdout)
         self.assertGreater(report["busy"], 0)
