@@ -52,9 +52,9 @@ install_needs() {
     install_wanted
     [ -x build/venv/bin/python ] || python3 -m venv build/venv
     local install=(build/venv/bin/python -m pip install -q --disable-pip-version-check)
-    build/venv/bin/python -c 'import edfio, html5lib, mne, numpy, pandas, safetensors' \
+    build/venv/bin/python -c 'import edfio, html5lib, matplotlib, mne, numpy, pandas, safetensors' \
         2>/dev/null ||
-        "${install[@]}" edfio html5lib mne numpy pandas safetensors
+        "${install[@]}" edfio html5lib matplotlib mne numpy pandas safetensors
     # Debian's PyTorch has NumPy beside it, but no safetensors.
     [ -d build/torch-packages/safetensors ] ||
         "${install[@]}" --no-deps --target build/torch-packages safetensors

@@ -1,0 +1,531 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Draws the charts of a benchmark again.
+
+    scripts/generate_figures.py RESULTS [--out FOLDER]
+
+RESULTS is a folder that bench.sh made (machine.json, results.json); each chart becomes an SVG and a
+PNG there, or in FOLDER. A chart whose rows were not measured is left out, and said so. Bars and
+points are medians, whiskers go from the fastest to the slowest run. Legible in grey print: series
+differ by hatch, marker and line. Needs matplotlib alone.
+"""
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import sys
+import textwrap
+
+try:
+    import matplotlib
+except ImportError:
+    sys.exit("generate_figures.py needs matplotlib: pip install matplotlib")
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+LINEAR_ALONE = "linear layers alone, bare OpenBLAS"
+# What a series looks like wherever it is drawn: colour, hatch, marker, line. Any of them tells it.
+LOOKS = {
+    ("", "cpu", "f32"): ("#1b4f8a", "", "o", "-"),
+    ("", "cpu", "bf16"): ("#79b4dd", "///", "s", "--"),
+    ("", "cpu", "f16"): ("#a8dce0", "oo", "p", ":"),
+    ("", "vulkan", "f32"): ("#d9661f", "xx", "D", "-"),
+    ("", "vulkan", "f16"): ("#f2b45c", "...", "d", "--"),
+    ("", "vulkan", "bf16"): ("#ead9a0", "**", "*", ":"),
+    ("pytorch", "cpu", "f32"): ("#a6a6a6", "", "^", "--"),
+    ("pytorch-compiled", "cpu", "f32"): ("#d9d9d9", "\\\\\\", "v", "-."),
+    ("onnxruntime", "cpu", "f32"): ("#5f9e6e", "---", "<", ":"),
+    ("openvino", "cpu", "f32"): ("#a678b8", "+++", ">", (0, (6, 1, 1, 1, 1, 1))),
+    ("pytorch", "cuda", "f32"): ("#595959", "|||", "P", "--"),
+    ("pytorch-compiled", "cuda", "f32"): ("#f5f5f5", "OO", "X", "-."),
+    (LINEAR_ALONE, "cpu", "f32"): ("#ffffff", "", "_", ":"),
+}
+PEERS = {"pytorch": "PyTorch", "pytorch-compiled": "PyTorch, compiled",
+         "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", LINEAR_ALONE: LINEAR_ALONE}
+PLACES = {"cpu": "CPU", "vulkan": "Vulkan", "cuda": "CUDA"}
+WIDTH = 9.0  # of a chart, in inches
+LOG_FROM = 12  # a ratio of largest to smallest that a linear axis no longer shows
+
+
+# ---- rows ---------------------------------------------------------------------------------------
+
+class Row:
+    """One measured row: its times in ms, and what it belongs to."""
+
+    def __init__(self, fields):
+        self.model, self.batch = fields["model"], fields["batch"]
+        self.channels = fields.get("channels")
+        self.times = fields.get("times_ms") or [fields["min_ms"], fields["median_ms"],
+                                                fields["p99_ms"]]
+        self.median = fields["median_ms"]
+        self.load, self.memory = fields.get("load_ms"), fields.get("peak_rss_mb")
+        self.peer, self.backend = fields.get("peer"), fields["backend"]
+        self.precision = fields["precision"]
+
+    @property
+    def series(self):
+        return (self.peer or "", self.backend, self.precision)
+
+    def spread(self, scale=1.0):
+        """Of the whiskers, below and above the median."""
+        return ((self.median - min(self.times)) * scale, (max(self.times) - self.median) * scale)
+
+
+def linear_alone(fields):
+    """The row of bare BLAS that was measured in turn with this one; only its median is known."""
+    blas = fields["blas_ms"]
+    return Row({**fields, "peer": LINEAR_ALONE, "median_ms": blas, "times_ms": [blas]})
+
+
+class Results:
+    def __init__(self, folder):
+        try:
+            self.machine = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
+            fields = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            sys.exit(f"{folder}: not the results of a benchmark: {error}")
+        self.rows = [Row(f) for f in fields]
+        self.blas = [linear_alone(f) for f in fields if f.get("blas_ms") and not f.get("peer")]
+        self.osf = self.main_osf()
+
+    def main_osf(self):
+        """The OSF that was measured at the most batches."""
+        batches = {}
+        for row in self.rows:
+            if row.model.startswith("osf-"):
+                batches.setdefault(row.model, set()).add(row.batch)
+        return max(batches, key=lambda m: len(batches[m])) if batches else None
+
+    def pick(self, keep, blas=False):
+        """{series: [row...]} of the rows that `keep` wants; ours first, then peers by name."""
+        found = {}
+        for row in self.rows + (self.blas if blas else []):
+            if keep(row):
+                found.setdefault(row.series, []).append(row)
+        return {series: found[series] for series in LOOKS if series in found}
+
+    def osf_rows(self, keep=lambda r: True, blas=False):
+        return self.pick(lambda r: r.model == self.osf and r.channels == 12 and keep(r), blas)
+
+
+def label(series):
+    peer, backend, precision = series
+    if peer == LINEAR_ALONE:
+        return peer
+    name = f"{PEERS.get(peer, peer)}, {PLACES[backend]}" if peer else f"psgvit, {PLACES[backend]}"
+    return name if precision == "f32" else f"{name}, {precision}"
+
+
+def eegpt_size(model):
+    """(channels, samples) of "eegpt:22x1000[:8]"."""
+    found = re.match(r"eegpt:(\d+)x(\d+)", model)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def row_order(row):
+    """EEGPT by channels, then by samples; OSF by batch."""
+    channels, samples = eegpt_size(row.model) or (0, 0)
+    return (samples != 1000, channels, samples, row.batch)
+
+
+def eegpt_rows(results, keep=lambda c, t: True):
+    def wanted(row):
+        size = eegpt_size(row.model)
+        return size and row.batch == 1 and keep(*size)
+    return results.pick(wanted)
+
+
+# ---- drawing ------------------------------------------------------------------------------------
+
+def number(value):
+    """Three digits, without an exponent."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def plain(value, _=None):
+    return f"{value:g}" if 1e-4 < abs(value) < 1e7 or value == 0 else f"{value:.0e}"
+
+
+def log_axis(axis, subs=(1, 2, 5)):
+    axis.set_major_locator(LogLocator(subs=subs, numticks=30))
+    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def scale_values(ax, values, which="y"):
+    """Linear from 0, or logarithmic where that would hide the small ones. Says which it was."""
+    low, high = min(values), max(values)
+    log = high > LOG_FROM * low > 0
+    axis = ax.yaxis if which == "y" else ax.xaxis
+    limits = ax.set_ylim if which == "y" else ax.set_xlim
+    if log:
+        (ax.set_yscale if which == "y" else ax.set_xscale)("log")
+        limits(low / 1.6, high * 2.0)
+        log_axis(axis)
+    else:
+        limits(0, high * 1.15)
+    return log
+
+
+def line_colour(colour):
+    """Light ones are for areas; a line has to be seen."""
+    red, green, blue = (int(colour[i:i + 2], 16) for i in (1, 3, 5))
+    return colour if 0.3 * red + 0.59 * green + 0.11 * blue < 190 else "#777777"
+
+
+def whisker(ax, at, median, spread, name="yerr"):
+    """From the fastest to the slowest run; none where one number is all there is."""
+    if any(spread):
+        x, y = (at, median) if name == "yerr" else (median, at)
+        ax.errorbar(x, y, **{name: [[spread[0]], [spread[1]]]}, fmt="none", ecolor="black",
+                    elinewidth=0.9, capsize=2.5)
+
+
+class Sheet:
+    """One chart: title and legend above the axes, the caption with machine and date below."""
+
+    def __init__(self, results, title, columns=1, height=4.2):
+        self.machine, self.title, self.seen = results.machine, title, {}
+        self.figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), squeeze=False,
+                                         layout="constrained")
+        self.axes = list(axes[0])
+
+    def bars(self, ax, groups, series, value):
+        """Bars of `series` beside each other in every group. value(series, group) is a median with
+        its spread, or None."""
+        wide = 0.84 / len(series)
+        values = []
+        for i, key in enumerate(series):
+            colour, hatch, _, _ = LOOKS[key]
+            got = [(g, value(key, name)) for g, name in enumerate(groups)]
+            got = [(g + (i - (len(series) - 1) / 2) * wide, *v) for g, v in got if v]
+            self.seen[key] = ax.bar([g for g, _, _ in got], [m for _, m, _ in got], wide,
+                                    color=colour, hatch=hatch, edgecolor="black", linewidth=0.6)
+            for g, median, spread in got:
+                whisker(ax, g, median, spread)
+                if WIDTH / len(self.axes) >= 0.25 * len(groups) * len(series):  # room for text
+                    ax.annotate(number(median), (g, median + spread[1]), (0, 3), ha="center",
+                                textcoords="offset points", fontsize=7, rotation=90)
+                values += [median, median + spread[1]]
+        ax.set_xticks(range(len(groups)), groups)
+        scale_values(ax, values)
+        ax.grid(axis="y", linewidth=0.4, color="#bbbbbb")
+        ax.set_axisbelow(True)
+
+    def named_bars(self, ax, rows, keep):
+        """A bar to the right for each series, whose name stands in front."""
+        values = []
+        for i, (key, of_series) in enumerate(rows.items()):
+            colour, hatch, _, _ = LOOKS[key]
+            for row in filter(keep, of_series):
+                spread = row.spread()
+                ax.barh(i, row.median, 0.7, color=colour, hatch=hatch, edgecolor="black",
+                        linewidth=0.6)
+                whisker(ax, i, row.median, spread, "xerr")
+                ax.annotate(number(row.median), (row.median + spread[1], i), (4, 0), va="center",
+                            textcoords="offset points", fontsize=8)
+                values += [row.median, row.median + spread[1]]
+        ax.set_yticks(range(len(rows)), [label(s) for s in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        scale_values(ax, values, "x")
+        ax.grid(axis="x", linewidth=0.4, color="#bbbbbb")
+        ax.set_axisbelow(True)
+
+    def lines(self, ax, rows, x, scale=lambda row: 1.0):
+        """One line a series through its medians, with whiskers. x(row) is where a row lies."""
+        values = []
+        for key, of_series in rows.items():
+            colour, _, marker, style = LOOKS[key]
+            of_series = sorted(of_series, key=x)
+            medians = [r.median * scale(r) for r in of_series]
+            spreads = [r.spread(scale(r)) for r in of_series]
+            self.seen[key] = ax.errorbar(
+                [x(r) for r in of_series], medians, yerr=list(zip(*spreads)),
+                color=line_colour(colour), mfc=colour, marker=marker, linestyle=style,
+                markeredgecolor="black", markeredgewidth=0.7, markersize=6,
+                linewidth=1.5, ecolor="black", elinewidth=0.8, capsize=2)
+            values += medians + [m + s[1] for m, s in zip(medians, spreads)]
+        ax.grid(linewidth=0.4, color="#bbbbbb")
+        scale_values(ax, values)
+
+    def caption(self, note):
+        m = self.machine
+        on = f"{m['cpu']} ({m['isa']}, {m['threads']} threads)"
+        if m.get("gpu"):
+            on += f"; {m['gpu']} (driver {m['gpu_driver']})"
+        code = m["commit"] + (" with changes" if m["modified"] else "")
+        text = (f"{note} {on}. libpsgvit {m['version']}{', commit ' + code if code else ''}; "
+                f"{m['system']}, {m['compiler'] or 'compiler unknown'}; "
+                f"{m['time'][:10]}. Synthetic weights.")
+        return textwrap.fill(text, 170)
+
+    def save(self, folder, name, note="Median; whiskers: fastest and slowest run."):
+        if self.seen:
+            self.figure.legend(self.seen.values(), [label(s) for s in self.seen], fontsize=8,
+                               loc="outside upper left", ncols=4, frameon=False, handlelength=3,
+                               title=self.title, title_fontsize=12, alignment="left")
+        else:
+            self.figure.suptitle(self.title, fontsize=12, x=0.01, ha="left")
+        self.figure.supxlabel(self.caption(note), fontsize=6.5, x=0.01, ha="left",
+                              color="#333333")
+        for kind in ("svg", "png"):
+            self.figure.savefig(folder / f"{name}.{kind}", dpi=150,
+                                metadata={"Date": None} if kind == "svg" else None)
+        plt.close(self.figure)
+        print(folder / f"{name}.png")
+
+
+def median_of(rows, keep):
+    """value(series, group) for Sheet.bars: of the one row of the series that fits the group."""
+    def value(series, group):
+        for row in rows[series]:
+            if keep(row, group):
+                return row.median, row.spread()
+        return None
+    return value
+
+
+# ---- the charts ---------------------------------------------------------------------------------
+
+def osf_latency(results, folder):
+    rows = results.osf_rows(blas=True)
+    batches = sorted({r.batch for of_series in rows.values() for r in of_series if r.batch <= 16})
+    if not batches:
+        return False
+    chosen = [batches[0], batches[-1]] if len(batches) > 1 else batches
+    sheet = Sheet(results, f"{results.osf}: latency by backend", len(chosen),
+                  2.0 + 0.28 * len(rows))
+    for ax, batch in zip(sheet.axes, chosen):
+        sheet.named_bars(ax, rows, lambda row, batch=batch: row.batch == batch)
+        if ax is not sheet.axes[0]:
+            ax.set_yticklabels([])
+        ax.set_xlabel(f"latency of {batch} epoch{'s' if batch > 1 else ''} (ms)")
+    sheet.save(folder, "osf_latency")
+    return True
+
+
+def osf_batch_scaling(results, folder):
+    rows = results.osf_rows(blas=True)
+    batches = sorted({r.batch for of_series in rows.values() for r in of_series})
+    if len(batches) < 2:
+        return False
+    sheet = Sheet(results, f"{results.osf}: batch scaling", 2)
+    for ax, scale, what in ((sheet.axes[0], lambda r: 1.0, "latency of the batch (ms)"),
+                            (sheet.axes[1], lambda r: 1.0 / r.batch, "time per epoch (ms)")):
+        sheet.lines(ax, rows, lambda r: r.batch, scale)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(batches, [str(b) for b in batches])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("epochs in a batch (30 s each)")
+        ax.set_ylabel(what)
+    sheet.save(folder, "osf_batch_scaling")
+    return True
+
+
+def box(ax, values, at, tall=0.22):
+    """Quartiles, the median, and whiskers to the ends."""
+    low, middle, high = (statistics.quantiles(values, method="inclusive") if len(values) > 1
+                         else values * 3)
+    ax.barh(at, high - low, tall, low, color="white", edgecolor="black", linewidth=0.9)
+    ax.plot([min(values), low], [at, at], [high, max(values)], [at, at], color="black",
+            linewidth=0.9)
+    ax.plot([middle, middle], [at - tall / 2, at + tall / 2], color="black", linewidth=2.0)
+
+
+def latency_distribution(results, folder):
+    """Every run around its series' median: in percent, so that a GPU fits beside a CPU."""
+    panels = [results.osf_rows(lambda r: r.batch == 1),
+              eegpt_rows(results, lambda c, t: (c, t) == (22, 1000))]
+    names = [f"{results.osf}, B = 1", "EEGPT, 22 channels x 1000 samples, B = 1"]
+    panels = [(name, rows) for name, rows in zip(names, panels) if rows]
+    if not panels:
+        return False
+    most = max(len(rows) for _, rows in panels)
+    sheet = Sheet(results, "Distribution of latency", len(panels), 2.4 + 0.5 * most)
+    for ax, (name, rows) in zip(sheet.axes, panels):
+        for i, (key, of_series) in enumerate(rows.items()):
+            row = of_series[0]
+            percent = [100.0 * t / row.median for t in row.times]
+            colour, _, marker, _ = LOOKS[key]
+            # Runs in their order from top to bottom, beside a box of the quartiles.
+            step = 0.5 / max(len(percent) - 1, 1)
+            ax.scatter(percent, [i - 0.05 + step * k for k in range(len(percent))], s=9,
+                       color=colour, marker=marker, edgecolor="black", linewidth=0.3)
+            box(ax, percent, i - 0.25)
+        ax.set_yticks(range(len(rows)), [
+            f"{label(k)}\nmedian {number(r[0].median)} ms\n{len(r[0].times)} runs"
+            for k, r in rows.items()], fontsize=7)
+        ax.set_ylim(len(rows) - 0.4, -0.5)
+        ax.set_title(name, fontsize=9)
+        ax.set_xlabel("latency (% of the median)")
+        ax.grid(axis="x", linewidth=0.4, color="#bbbbbb")
+    sheet.save(folder, "latency_distribution",
+               "Box: quartiles, whiskers fastest and slowest run; below it every run, in order.")
+    return True
+
+
+def osf_channel_scaling(results, folder):
+    rows = results.pick(lambda r: r.model == results.osf and r.batch == 1 and not r.peer)
+    channels = sorted({r.channels for of_series in rows.values() for r in of_series})
+    if len(channels) < 2:
+        return False
+    sheet = Sheet(results, f"{results.osf}: latency by channels that are there", height=3.8)
+    ax = sheet.axes[0]
+    sheet.lines(ax, rows, lambda r: r.channels)
+    ax.set_xticks(channels)
+    ax.set_xlabel("channels with a signal, of 12 (the others are zeros)")
+    ax.set_ylabel("latency of one epoch (ms)")
+    sheet.save(folder, "osf_channel_scaling")
+    return True
+
+
+def load_time(results, folder):
+    rows = results.pick(lambda r: not r.peer and r.batch == 1 and r.load and
+                        (r.model.startswith("osf-") and r.channels == 12
+                         or eegpt_size(r.model) == (22, 1000)))
+    if not rows:
+        return False
+    models = in_order(rows)
+    sheet = Sheet(results, "Loading a model, and memory", 2)
+    for ax, of_row, what in ((sheet.axes[0], lambda r: r.load, "time to open the model (ms)"),
+                             (sheet.axes[1], lambda r: r.memory, "peak memory (10⁶ bytes)")):
+        def value(series, name, of_row=of_row):
+            return next(((of_row(r), (0, 0)) for r in rows[series] if short(r.model) == name), None)
+        sheet.bars(ax, models, list(rows), value)
+        ax.set_ylabel(what)
+    sheet.save(folder, "load_time", "Median of 3 processes that open the model from the page cache "
+               "and run one epoch; memory: the largest peak of the process.")
+    return True
+
+
+def osf_variants(results, folder):
+    rows = results.pick(lambda r: r.model.startswith("osf-") and r.channels == 12 and r.batch == 1)
+    models = in_order(rows)
+    if len(models) < 2:
+        return False
+    sheet = Sheet(results, "OSF: latency by variant")
+    sheet.bars(sheet.axes[0], models, list(rows),
+               median_of(rows, lambda row, name: short(row.model) == name))
+    sheet.axes[0].set_ylabel("latency of one epoch (ms)")
+    sheet.axes[0].set_xlabel("variant")
+    sheet.save(folder, "osf_variants")
+    return True
+
+
+def short(model):
+    """As a tick says it: "OSF" or "EEGPT", and below it which."""
+    family, which = re.split("[-:]", model, maxsplit=1)
+    return f"{family.upper()}\n{which}"
+
+
+def in_order(rows):
+    """Models of OSF from the smallest on, then EEGPT."""
+    sizes = ["nano", "tiny", "small", "middle", "base", "large", "xl"]
+    models = {r.model for of_series in rows.values() for r in of_series}
+    return [short(m) for m in sorted(models, key=lambda m: (
+        m.startswith("eegpt"), sizes.index(m[4:]) if m.startswith("osf-") else 0, m))]
+
+
+def eegpt_latency(results, folder):
+    rows = eegpt_rows(results)
+    sizes = {"%d x %d" % eegpt_size(r.model): row_order(r) for of in rows.values() for r in of}
+    if not sizes:
+        return False
+    sheet = Sheet(results, "EEGPT: latency by configuration, B = 1", height=4.6)
+    sheet.bars(sheet.axes[0], sorted(sizes, key=sizes.get), list(rows),
+               median_of(rows, lambda row, name: "%d x %d" % eegpt_size(row.model) == name))
+    sheet.axes[0].set_xlabel("channels x samples (256 Hz), depth 2")
+    sheet.axes[0].set_ylabel("latency of one window (ms)")
+    sheet.save(folder, "eegpt_latency")
+    return True
+
+
+def eegpt_scaling(results, folder, name, title, keep, index, what):
+    rows = eegpt_rows(results, keep)
+    at = sorted({eegpt_size(r.model)[index] for of_series in rows.values() for r in of_series})
+    if len(at) < 2:
+        return False
+    sheet = Sheet(results, title)
+    ax = sheet.axes[0]
+    sheet.lines(ax, rows, lambda r: eegpt_size(r.model)[index])
+    ax.set_xlim(0, at[-1] * 1.05)
+    ax.set_xticks(at)
+    ax.set_xlabel(what)
+    ax.set_ylabel("latency of one window (ms)")
+    sheet.save(folder, name)
+    return True
+
+
+def eegpt_channel_scaling(results, folder):
+    return eegpt_scaling(results, folder, "eegpt_channel_scaling", "EEGPT: channel scaling, B = 1",
+                         lambda c, t: t == 1000, 0, "channels (1000 samples each)")
+
+
+def eegpt_time_scaling(results, folder):
+    return eegpt_scaling(results, folder, "eegpt_time_scaling", "EEGPT: time scaling, B = 1",
+                         lambda c, t: c == 22, 1, "samples (22 channels at 256 Hz)")
+
+
+def speed_up(results, folder):
+    """Peers' medians by ours: each against our row of its precision on the same kind of device."""
+    ours = {(r.model, r.batch, r.backend, r.precision): r.median for r in results.rows
+            if not r.peer and (r.channels == 12 or not r.model.startswith("osf-"))}
+    device = {"cpu": "cpu", "cuda": "vulkan"}
+
+    def ratio(row):
+        own = ours.get((row.model, row.batch, device[row.backend], row.precision))
+        return row.median / own if own else None
+
+    drawn = False
+    for name, title, first in (("osf_speed_up", f"{results.osf}: speed-up over peers", results.osf),
+                               ("eegpt_speed_up", "EEGPT: speed-up over peers, B = 1", "eegpt:")):
+        rows = results.pick(lambda r, first=first: r.peer and r.model.startswith(first or "-") and
+                            ratio(r))
+        if not rows:
+            continue
+        def group(row):
+            return (f"B = {row.batch}" if row.model == results.osf
+                    else "%d x %d" % eegpt_size(row.model))
+        names = {group(r): row_order(r) for rs in rows.values() for r in rs}
+        def value(series, name):
+            return next(((ratio(r), (0, 0)) for r in rows[series] if group(r) == name), None)
+        sheet = Sheet(results, title)
+        ax = sheet.axes[0]
+        sheet.bars(ax, sorted(names, key=names.get), list(rows), value)
+        ax.axhline(1.0, color="black", linewidth=1.2)
+        ax.set_ylabel("peer's median / psgvit's median")
+        ax.set_xlabel("batch" if first == results.osf else "channels x samples (256 Hz), depth 2")
+        sheet.save(folder, name, "Above the line psgvit is faster.")
+        drawn = True
+    return drawn
+
+
+CHARTS = [osf_latency, osf_batch_scaling, latency_distribution, osf_channel_scaling, load_time,
+          osf_variants, eegpt_latency, eegpt_channel_scaling, eegpt_time_scaling, speed_up]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS")
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER")
+    args = parser.parse_args()
+    folder = args.out or args.results
+    results = Results(args.results)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.rcParams.update({"font.size": 9, "svg.hashsalt": "psgvit", "hatch.linewidth": 0.6,
+                         "axes.spines.top": False, "axes.spines.right": False})
+    left_out = [chart.__name__ for chart in CHARTS if not chart(results, folder)]
+    if left_out:
+        print(f"Not measured, so not drawn: {', '.join(left_out)}", file=sys.stderr)
+    if len(left_out) == len(CHARTS):
+        sys.exit(f"{args.results}: no chart can be drawn of these results")
+
+
+if __name__ == "__main__":
+    main()

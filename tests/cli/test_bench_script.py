@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""bench.sh with tiny settings, and the charts: of what it measured, and of results with every kind
+of row, which are made up here.
+
+Usage: test_bench_script.py FOLDER_OF_TOOLS FOLDER_OF_SCRIPTS [--draw FOLDER]
+--draw keeps the charts of the made-up results, to look at them.
+"""
+import json
+import os
+import pathlib
+import random
+import re
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+TOOLS = pathlib.Path(sys.argv.pop(1)).resolve()
+SCRIPTS = pathlib.Path(sys.argv.pop(1)).resolve()
+CHARTS = {"osf_latency", "osf_batch_scaling", "latency_distribution", "osf_channel_scaling",
+          "load_time", "osf_variants", "eegpt_latency", "eegpt_channel_scaling",
+          "eegpt_time_scaling"}
+SPEED_UP = {"osf_speed_up", "eegpt_speed_up"}
+MACHINE = {"time": "2026-01-31T23:59:58+00:00", "cpu": "Made-up CPU 9999X 16-Core Processor",
+           "isa": "avx512", "threads": 16, "gpu": "Made-up GPU with a long name",
+           "gpu_driver": "made-up 580.105.08", "version": "0.1.0", "commit": "0123456789",
+           "modified": False, "system": "Debian GNU/Linux 12 (bookworm)",
+           "compiler": "gcc (Debian 12.2.0) 12.2.0"}
+
+
+def row(rng, model, batch, median, **more):
+    times = [median * (1 + 0.03 * rng.expovariate(1)) for _ in range(more.pop("runs", 15))]
+    middle = statistics.median(times)
+    channels = int(re.search(r":(\d+)x", model)[1]) if model.startswith("eegpt") else 12
+    return {"model": model, "batch": batch, "channels": channels, "backend": "cpu",
+            "precision": "f32", "runs": len(times), "times_ms": times, "median_ms": middle,
+            "min_ms": min(times), "p99_ms": max(times), "per_epoch_ms": middle / batch,
+            "blas_ms": None, "load_ms": None, "peak_rss_mb": None, **more}
+
+
+def rows_of(rng, speed, fixed, **more):
+    """Every row of one series: `speed` in GFLOP/ms, `fixed` ms a run."""
+    sizes = {"nano": 0.25, "tiny": 1.0, "small": 3.9, "middle": 7.0, "base": 15.8}
+    ours = "peer" not in more
+
+    def made(model, batch, work, **extra):
+        if ours and more["backend"] == "cpu" and more["precision"] == "f32":
+            extra["blas_ms"] = 0.9 * work * batch / speed
+        if ours:
+            extra.update(load_ms=20 + 10 * work, peak_rss_mb=60 + 24 * work)
+        return row(rng, model, batch, fixed + work * batch / speed, **{**more, **extra})
+
+    table = [made(f"osf-{name}", 1, work, runs=60) for name, work in sizes.items()]
+    table += [made("osf-base", b, 15.8) for b in (2, 4, 8, 16) + ((32,) if ours else ())]
+    table += [made("osf-base", 1, 15.8, channels=c) for c in (2, 4, 6, 8, 10) if ours]
+    table += [made(f"eegpt:{c}x{t}", 1, 0.0004 * (c + 4) * t, runs=60) for c, t in (
+        (4, 1000), (8, 1000), (16, 1000), (22, 1000), (32, 1000), (64, 1000), (22, 500),
+        (22, 2000), (22, 4000), (22, 8000))]
+    return table
+
+
+def made_up():
+    rng = random.Random(1)
+    table = []
+    for backend, precision, speed, fixed in (("cpu", "f32", 0.25, 1.0), ("cpu", "bf16", 0.8, 1.0),
+                                             ("vulkan", "f32", 3.0, 0.7),
+                                             ("vulkan", "f16", 9.0, 0.6)):
+        table += rows_of(rng, speed, fixed, backend=backend, precision=precision)
+    for peer, backend, speed in (("pytorch", "cpu", 0.2), ("pytorch-compiled", "cpu", 0.22),
+                                 ("onnxruntime", "cpu", 0.21), ("openvino", "cpu", 0.24),
+                                 ("pytorch", "cuda", 2.0), ("pytorch-compiled", "cuda", 2.6)):
+        table += rows_of(rng, speed, 1.0, backend=backend, precision="f32", peer=peer)
+    return table
+
+
+class Results(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="psgvit-bench-")
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = pathlib.Path(self.temporary.name)
+
+    def run_script(self, name, *args, code=0, **more):
+        start = [] if name.endswith(".sh") else [sys.executable]
+        done = subprocess.run([*start, SCRIPTS / name, *map(str, args)], capture_output=True,
+                              text=True, timeout=500, env=dict(os.environ, PYTHON=sys.executable),
+                              **more)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+        return done
+
+    def write(self, rows):
+        (self.folder / "results.json").write_text(json.dumps(rows))
+        (self.folder / "machine.json").write_text(json.dumps(MACHINE))
+
+    def check_charts(self, folder, names):
+        """Each is a PNG of a sensible size and a well-formed SVG, and there are no others."""
+        self.assertEqual({f.stem for f in folder.glob("*.png")}, names)
+        self.assertEqual({f.stem for f in folder.glob("*.svg")}, names)
+        for png in folder.glob("*.png"):
+            head = png.read_bytes()[:24]
+            self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+            width, height = struct.unpack(">II", head[16:])
+            self.assertTrue(1000 < width < 2000 and 300 < height < 2000, (png, width, height))
+            self.assertTrue(xml.etree.ElementTree.parse(png.with_suffix(".svg")).getroot().tag
+                            .endswith("svg"))
+
+    # ---- bench.sh ----
+
+    def test_bench(self):
+        done = self.run_script("bench.sh", "--quick", "--runs", "2", "--backend", "cpu",
+                               "--threads", "1", "--tools", TOOLS, "--results", self.folder)
+        (folder,) = self.folder.iterdir()
+        self.assertRegex(folder.name, r"^\d{8}T\d{6}_[a-z0-9-]+_no-gpu$")
+        self.assertIn(str(folder), done.stdout.splitlines()[-1])
+        machine = json.loads((folder / "machine.json").read_text())
+        for key in ("cpu", "kernel", "version", "memory_bytes", "time", "threads", "compiler"):
+            self.assertTrue(machine[key], key)
+        self.assertIsNone(machine["gpu"])
+        rows = json.loads((folder / "results.json").read_text())
+        self.assertEqual(sorted((r["model"], r["batch"], r["channels"]) for r in rows), sorted([
+            ("osf-nano", 1, 12), ("osf-nano", 2, 12), ("osf-nano", 4, 12), ("osf-tiny", 1, 12),
+            ("osf-nano", 1, 2), ("osf-nano", 1, 6), ("eegpt:4x1000:1", 1, 4),
+            ("eegpt:22x1000:1", 1, 22), ("eegpt:22x2000:1", 1, 22)]))
+        for r in rows:
+            many = r["model"] in ("osf-nano", "eegpt:22x1000:1") and r["batch"] == 1 and (
+                r["channels"] in (12, 22))
+            self.assertEqual((len(r["times_ms"]), r["threads"]), (8 if many else 2, 1))
+        self.check_charts(folder, CHARTS)
+
+    def test_bench_refuses(self):
+        for word, *args in (("--frob", "--frob"), ("--runs", "--runs"), ("'0'", "--runs", "0"),
+                            ("metal", "--backend", "metal"), ("f64", "--precision", "f64")):
+            done = self.run_script("bench.sh", "--tools", TOOLS, *args, code=2)
+            self.assertIn(word, done.stderr)
+            self.assertIn("--quick", done.stderr)
+
+    def test_bench_fails_with_the_tool(self):
+        """A folder without tools, and a device that the machine lacks: said, and no success."""
+        done = subprocess.run([SCRIPTS / "bench.sh", "--tools", self.folder, "--results",
+                               self.folder, "--no-figures"], capture_output=True, text=True,
+                              env=dict(os.environ, PYTHON=sys.executable))
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("osf-infer", done.stderr)
+        done = subprocess.run([SCRIPTS / "bench.sh", "--quick", "--backend", "vulkan", "--tools",
+                               TOOLS, "--results", self.folder, "--no-figures"],
+                              capture_output=True, text=True,
+                              env=dict(os.environ, PYTHON=sys.executable,
+                                       VK_DRIVER_FILES="/none", VK_ICD_FILENAMES="/none"))
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("psgvit-bench: error:", done.stderr)
+
+    # ---- charts ----
+
+    def test_all_charts(self):
+        self.write(made_up())
+        out = self.folder / "charts"
+        done = self.run_script("generate_figures.py", self.folder, "--out", out)
+        self.assertEqual(done.stderr, "")
+        self.check_charts(out, CHARTS | SPEED_UP)
+        again = self.folder / "again"
+        self.run_script("generate_figures.py", self.folder, "--out", again)
+        for chart in out.iterdir():
+            self.assertEqual(chart.read_bytes(), (again / chart.name).read_bytes(), chart.name)
+
+    def test_what_was_not_measured_is_left_out(self):
+        rng = random.Random(2)
+        self.write([row(rng, "osf-base", 1, 100.0)])
+        done = self.run_script("generate_figures.py", self.folder)
+        self.assertIn("eegpt_latency", done.stderr)
+        self.check_charts(self.folder, {"osf_latency", "latency_distribution"})
+
+    def test_no_results(self):
+        done = self.run_script("generate_figures.py", self.folder, code=1)
+        self.assertIn("machine.json", done.stderr)
+        self.write([])
+        done = self.run_script("generate_figures.py", self.folder, code=1)
+        self.assertIn("no chart can be drawn", done.stderr)
+
+    # ---- peers ----
+
+    def test_peers_by_what_is_installed(self):
+        """Without PyTorch there are none; with it, a row has the fields of psgvit-bench."""
+        command = [sys.executable, SCRIPTS / "bench_peers.py"]
+        listed = subprocess.run([*command, "--list"], capture_output=True, text=True)
+        for peer in ("pytorch", "pytorch-compiled", "onnxruntime", "openvino"):
+            self.assertRegex(listed.stderr, rf"(?m)^{peer}: (there|no package \w+|PyTorch .*)$")
+        done = subprocess.run([*command, "osf-nano,eegpt:4x256:1", "--batch", "1", "--runs", "3",
+                               "--peers", "pytorch"], capture_output=True, text=True, timeout=300)
+        if "pytorch: there" not in listed.stderr.splitlines():
+            self.assertNotEqual(listed.returncode, 0)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("none of the peers is there", done.stderr)
+            return
+        ours = subprocess.run([TOOLS / "psgvit-bench", "osf-nano,eegpt:4x256:1", "--batch", "1",
+                               "--runs", "3", "--json"], capture_output=True, check=True)
+        for own, theirs in zip(json.loads(ours.stdout), json.loads(done.stdout), strict=True):
+            self.assertLessEqual(set(own) - {"gpu_ms"}, set(theirs))
+            for key in ("model", "batch", "channels", "outputs", "precision", "runs"):
+                self.assertEqual(own[key], theirs[key])
+            self.assertEqual(theirs["peer"], "pytorch")
+            self.assertGreater(theirs["min_ms"], 0)
+
+
+def draw(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(made_up()))
+    (folder / "machine.json").write_text(json.dumps(MACHINE))
+    subprocess.run([sys.executable, SCRIPTS / "generate_figures.py", folder], check=True)
+
+
+if __name__ == "__main__":
+    if "--draw" in sys.argv:
+        draw(pathlib.Path(sys.argv[sys.argv.index("--draw") + 1]))
+    else:
+        unittest.main()
