@@ -48,6 +48,8 @@ install_needs() {
     if [ "$full" = yes ]; then
         want_command gcovr gcovr
         want_command llvm-symbolizer llvm
+        want_command lintian lintian
+        want_command debootstrap debootstrap
     fi
     install_wanted
     [ -x build/venv/bin/python ] || python3 -m venv build/venv
