@@ -150,7 +150,8 @@ static bool set_name(const char **value, const infer_syntax *syntax, const char 
     return optarg[0] || usage(syntax, expected, "");
 }
 
-/* An option that has a value, in optarg. */
+/* An option that has a value, in optarg. False: it is wrong; *code is another one than CLI_USAGE if
+ * that is not the command line's fault. */
 static bool set_value(infer_options *o, const infer_syntax *syntax, int option, int *code)
 {
     static const char *const input_formats[] = {"raw", "npy", "edf"};
@@ -202,8 +203,9 @@ static bool set_value(infer_options *o, const infer_syntax *syntax, int option, 
         o->format_given = true;
         break;
     default: /* those of EDF */
-        *code = infer_edf_option(&o->edf, syntax->tool, option, optarg);
-        ok = *code == CLI_DONE;
+        value = infer_edf_option(&o->edf, syntax->tool, option, optarg);
+        ok = value == CLI_DONE;
+        *code = ok ? *code : value;
     }
     return ok;
 }

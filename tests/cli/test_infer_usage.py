@@ -45,6 +45,8 @@ class Usage(Case):
                 self.eegpt_fails(2, [option, f"'{value}'"], option, value, *rest)
         for option in ["--device", "--head", "--hypnogram", "--report", "--list", "--alias"]:
             self.infer_fails(2, option, option, "", *rest)
+        self.infer_fails(2, "--batch", "--cohort", "shhs", "--batch", "x", *rest)
+        self.fails("osf-infer", 2, "-m MODEL is missing", "--cohort", "shhs", *rest)
         self.infer_fails(2, ["--prep", "osf-clean", "'eegpt-tueg'"], "--prep", "eegpt-tueg", *rest)
         self.eegpt_fails(2, ["--prep", "eegpt-sleep", "'osf-train'"], "--prep", "osf-train", *rest)
 
