@@ -30,7 +30,8 @@ typedef struct mock_device {
     mock_limits limits;
     bool no_queue;       /* no queue family computes */
     uint64_t memory;     /* bytes that it says it has; 0: the real number */
-    float error;         /* added to the fifth float of all mapped memory behind a submit */
+    float error;         /* added to the fifth float of all mapped memory behind a submit, */
+    long error_at;       /* from this one on */
     long lost_at;        /* the submit, from 1, that loses the device; 0: none */
     long hangs_at;       /* the submit behind which no fence is signalled any more; 0: none */
     bool matrices;       /* says that it has fast matrices, but can't compile their shaders */

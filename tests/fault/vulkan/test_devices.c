@@ -251,6 +251,15 @@ static void test_wrong(void **state)
     expect_part(log.text, "3 backend auto takes the CPU: there is no discrete or integrated GPU");
 }
 
+/* The linear layer is right, and takes three submits: its weight, its bias, itself. */
+static void test_wrong_attention(void **state)
+{
+    (void)state;
+    PRESENT({.name = "late", .type = DISCRETE, .error = 1e-3f, .error_at = 4});
+    refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE,
+           "late: it computes wrong: in the self-test's attention value 4 is ", NULL);
+}
+
 /* A device that says it has fast matrices, but whose driver can't compile their shaders, is used
  * without them. */
 static void test_matrices(void **state)
@@ -481,6 +490,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_isa, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unusable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_attention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_matrices, setup, teardown),
         cmocka_unit_test_setup_teardown(test_least, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
