@@ -102,8 +102,15 @@ double pv_windows_skipped(const pv_windows *w, size_t i)
 {
     if (i >= w->skipped)
         return 0.0;
-    size_t number = i; /* on the grid, if no kept epoch came before */
-    for (size_t r = 0; r < w->runs && w->run[r].first <= number; r++)
-        number += w->run[r].count;
-    return (double)number * w->stride;
+    /* first - index epochs are left out before a run; behind how many runs is the i-th of them? */
+    size_t low = 0, high = w->runs;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (w->run[middle].first - w->run[middle].index <= i)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    size_t kept = low < w->runs ? w->run[low].index : w->count;
+    return (double)(i + kept) * w->stride;
 }
