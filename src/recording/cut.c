@@ -83,8 +83,8 @@ static void cut_lead(const pv_cutter *cutter, const pv_worker *worker, size_t le
     float *grid = worker->grid[lead] + (first - range.first);
     double level = worker->level[lead], add = level, factor = cutter->factor[lead];
     if (route->late && first == 0) {
-        size_t step = (size_t)(route->pick.num / route->pick.den);
-        grid[0] = grid[step ? step : 1];
+        size_t step = (size_t)(route->pick.num / route->pick.den), from = step ? step : 1;
+        grid[0] = grid[from < range.count ? from : 0]; /* epochs of a sample or two have no more */
     }
     if (cutter->recipe->scaling == PV_SCALING_NIGHT) {
         add = level - cutter->mean[lead];
