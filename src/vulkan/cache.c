@@ -47,7 +47,11 @@ static unsigned char *read_file(const vk_device *d, FILE *file, size_t *bytes)
         return NULL;
     }
     unsigned char *data = malloc(header.bytes ? (size_t)header.bytes : 1);
-    if (data && fread(data, 1, (size_t)header.bytes, file) == header.bytes &&
+    if (!data) {
+        say(d, PSGVIT_LOG_WARNING, "is not used: out of memory");
+        return NULL;
+    }
+    if (fread(data, 1, (size_t)header.bytes, file) == header.bytes &&
         sum_of(data, (size_t)header.bytes) == header.sum) {
         *bytes = (size_t)header.bytes;
         return data;
@@ -68,7 +72,6 @@ psgvit_status pv_vk_cache_open(vk_device *d, const char *path, psgvit_error *err
         data = read_file(d, file, &bytes);
         fclose(file);
     }
-    d->pipelines.cache_bytes = bytes;
     /* A driver looks itself whether data is of this device and version, and leaves other alone. */
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
                                       .initialDataSize = bytes,
@@ -76,6 +79,11 @@ psgvit_status pv_vk_cache_open(vk_device *d, const char *path, psgvit_error *err
     VkResult result = d->api.CreatePipelineCache(d->device, &info, NULL, &d->pipelines.cache);
     free(data);
     PV_VK_TRY(d, result, "creating a pipeline cache", err);
+    /* What the driver took of the file, not what the file has: after an update of the driver a new
+     * cache may be the smaller one, and is still to be written. */
+    if (bytes && d->api.GetPipelineCacheData(d->device, d->pipelines.cache,
+                                             &d->pipelines.cache_bytes, NULL) != VK_SUCCESS)
+        d->pipelines.cache_bytes = 0;
     return PSGVIT_OK;
 }
 

@@ -106,7 +106,7 @@ struct vk_device {
         VkDescriptorSetLayout sets;
         VkPipelineLayout layout;
         VkPipelineCache cache;
-        size_t cache_bytes; /* that were read from its file */
+        size_t cache_bytes; /* that the driver took from its file */
         vk_kernel *kernels;
     } pipelines;
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE], driver[320], uuid[2 * VK_UUID_SIZE + 1];
