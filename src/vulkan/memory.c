@@ -304,8 +304,9 @@ static float scale_for(const vk_packer *p, size_t blocks)
     }
     if (!(most > 0.0f))
         return 1.0f;
-    int exponent = (int)floorf(log2f(p->packing->limit / most));
-    return ldexpf(1.0f, exponent < -126 ? -126 : exponent > 126 ? 126 : exponent);
+    /* Infinite where `most` is, which the loader refuses behind us, or is subnormal. */
+    float exponent = floorf(log2f(p->packing->limit / most));
+    return ldexpf(1.0f, (int)fminf(fmaxf(exponent, -126.0f), 126.0f));
 }
 
 /* Reads, scales and packs the whole matrix into the staging buffer. */
