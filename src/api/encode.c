@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "weights/config.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,20 +92,29 @@ static void give_back(pv_pool *pool, pv_pass *pass)
     destroy_all(surplus);
 }
 
-/* A batch of `failed` epochs found no memory: passes that nobody uses give theirs back, and from
- * now on batches have half of it. Returns that. */
-static size_t make_room(pv_pool *pool, size_t failed)
+/* Passes that nobody uses give their memory back; false if there are none. */
+static bool drop_idle(pv_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pv_pass *idle = pool->idle;
     pool->idle = NULL;
-    pool->most = failed / 2;
     pthread_mutex_unlock(&pool->lock);
     destroy_all(idle);
+    return idle;
+}
+
+/* A batch of `failed` epochs found no memory: from now on batches have half of it at most. Returns
+ * that. */
+static size_t halve(pv_pool *pool, size_t failed)
+{
+    size_t half = failed / 2;
+    pthread_mutex_lock(&pool->lock);
+    if (half < pool->most) /* another thread may have found less */
+        pool->most = half;
+    pthread_mutex_unlock(&pool->lock);
     pv_log_line(&pool->device->log, PSGVIT_LOG_WARNING,
-                "memory has no room for a batch of %zu epochs: going on with %zu", failed,
-                failed / 2);
-    return failed / 2;
+                "memory has no room for a batch of %zu epochs: going on with %zu", failed, half);
+    return half;
 }
 
 /* ---- jobs ---- */
@@ -154,8 +164,10 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
         pv_pass_shape shape = {count, job->signal.length, wanted};
         pv_pass *pass;
         psgvit_status status = take(pool, &shape, &pass, err);
+        if (status == PSGVIT_E_MEMORY && drop_idle(pool))
+            continue;
         if (status == PSGVIT_E_MEMORY && count > 1) {
-            batch = make_room(pool, count);
+            batch = halve(pool, count);
             continue;
         }
         PV_TRY(status);
