@@ -151,15 +151,13 @@ static psgvit_status open_vulkan(psgvit_device **device, const psgvit_device_par
 {
     pv_vulkan *vulkan;
     pv_log log = {params->log, params->log_user};
-    size_t index;
+    size_t index = 0;
     PV_TRY(pv_vulkan_find(&vulkan, err));
     psgvit_status status;
-    if (params->device) {
-        status = choose(NULL, vulkan, params, &index, err);
-        index--; /* the list's first is the CPU */
-    } else {
+    if (!params->device)
         status = first_usable(vulkan, &log, &index, err);
-    }
+    else if (!(status = choose(NULL, vulkan, params, &index, err)))
+        index--; /* the list's first is the CPU */
     if (!status)
         status = pv_vulkan_open(device, vulkan, index, params, err);
     pv_vulkan_forget(vulkan);
