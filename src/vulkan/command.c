@@ -190,16 +190,13 @@ static psgvit_status cut(vk_plan *p, psgvit_error *err)
 static psgvit_status make_objects(vk_plan *p, psgvit_error *err)
 {
     vk_device *d = p->device;
-    uint32_t uses = 0;
-    for (size_t i = 0; i < p->count; i++)
-        uses += p->dispatches[i].uses;
     VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                  (uint32_t)p->count * PV_VK_BINDINGS};
     VkDescriptorPoolCreateInfo sets = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                        .maxSets = (uint32_t)p->count,
                                        .poolSizeCount = 1,
                                        .pPoolSizes = &size};
-    if (uses)
+    if (p->count)
         PV_VK_TRY(d, d->api.CreateDescriptorPool(d->device, &sets, NULL, &p->sets),
                   "creating a descriptor pool", err);
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
