@@ -24,7 +24,8 @@ foreach(shader ${shaders})
         VERBATIM)
     list(APPEND spirv ${spirv_folder}/${shader}.spv)
 endforeach()
-set(ready ${shader_folder}/spirv/linear_bf16.spv ${shader_folder}/spirv/linear_f16.spv)
+set(ready ${shader_folder}/spirv/linear_bf16.spv ${shader_folder}/spirv/linear_f16.spv
+          ${shader_folder}/spirv/linear_split.spv)
 set_source_files_properties(vulkan/modules.S PROPERTIES
     OBJECT_DEPENDS "${spirv};${ready}"
     INCLUDE_DIRECTORIES "${spirv_folder};${shader_folder}/spirv")
