@@ -57,6 +57,8 @@ install_needs() {
     build/venv/bin/python -c 'import edfio, html5lib, matplotlib, mne, numpy, pandas, safetensors' \
         2>/dev/null ||
         "${install[@]}" edfio html5lib matplotlib mne numpy pandas safetensors
+    build/venv/bin/python -c 'import setuptools.command.bdist_wheel' 2>/dev/null ||
+        "${install[@]}" 'setuptools>=70.1'
     # Debian's PyTorch has NumPy beside it, but no safetensors.
     [ -d build/torch-packages/safetensors ] ||
         "${install[@]}" --no-deps --target build/torch-packages safetensors

@@ -32,3 +32,11 @@ psgvit_torch_test(python_conversion python/test_conversion.py
 
 psgvit_cli_test(cli_parity python/test_parity_tool.py ARGS ${PROJECT_SOURCE_DIR}/scripts
     TIMEOUT 300)
+
+# The Python module: no copy of the library's structs may differ from the headers. The interpreter is
+# not one of a sanitizer, so these are left out there.
+psgvit_python_test(python_layout python/test_layout.py
+    ARGS $<TARGET_FILE:psgvit> ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/scripts
+         ${CMAKE_C_COMPILER} LABELS large)
+psgvit_cli_test(python_module python/test_module.py
+    ARGS ${PROJECT_SOURCE_DIR}/scripts $<TARGET_FILE:psgvit> LABELS large TIMEOUT 300)
