@@ -168,7 +168,7 @@ static int take_inputs(infer_session *s, cli_failure *failure)
                        : sample_list_take(&s->list, o->inputs, o->input_count, failure);
     if (code)
         return code;
-    s->alone = !o->list && o->input_count == 1;
+    s->alone = !o->list && !o->shard_given && o->input_count == 1;
     s->count = shard_share(&o->shard, s->list.count);
     s->results = calloc(s->count + 1, sizeof *s->results);
     return s->results ? targets_plan(&s->targets, o, &s->list, failure)

@@ -104,7 +104,7 @@ typedef struct infer_session {
     struct infer_reader *readers[INFER_READERS];
     size_t reader_count;
     infer_timings timings;
-    bool alone;            /* one INPUT and no list: its exit code is that of the run */
+    bool alone;            /* one INPUT, no list, no shard: its exit code is that of the run */
     size_t count;          /* inputs of this shard */
     infer_result *results; /* [count] */
 } infer_session;

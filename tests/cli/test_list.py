@@ -155,6 +155,8 @@ class Shards(Lists):
                                            "n3.safetensors"])
         self.assertEqual((report["shard"], report["shards"]), (1, 2))
         self.assertEqual([i["id"] for i in report["inputs"]], ["n1", "n3"])
+        self.infer("-o", "p/", "--shard", "1/2", "n0.bin")  # nothing for this one to do
+        self.assertEqual(self.names("p"), ["manifest-1-of-2.jsonl"])
 
     def test_slurm(self):
         """i and n from the environment, and only when asked for."""
