@@ -30,8 +30,9 @@ def compiled(lines):
     """What a C program prints whose main is `lines`."""
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "layout.c"
-        source.write_text("#include <psgvit/eegpt.h>\n#include <psgvit/osf.h>\n#include <stddef.h>\n"
-                          "#include <stdio.h>\nint main(void)\n{\n" + "\n".join(lines) + "\n}\n")
+        headers = ("psgvit/eegpt.h", "psgvit/osf.h", "stddef.h", "stdio.h")
+        source.write_text("".join(f"#include <{header}>\n" for header in headers)
+                          + "int main(void)\n{\n" + "\n".join(lines) + "\n}\n")
         subprocess.run([CC, "-std=c11", f"-I{INCLUDE}", source, "-o", source.with_suffix("")],
                        check=True)
         return subprocess.run([source.with_suffix("")], check=True, capture_output=True,
