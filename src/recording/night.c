@@ -8,9 +8,6 @@
 #include <omp.h>
 #include <stdlib.h>
 
-/* So that a thread which others keep waiting is not waited for at every piece. */
-enum { PIECES_A_THREAD = 4 };
-
 /* A piece of a round: records [first, first + count) of a segment. */
 typedef struct piece {
     size_t segment, first, count;
@@ -159,7 +156,7 @@ static psgvit_status run_rounds(pv_night *night, const pv_pipeline *p, const pv_
                                 psgvit_error *err)
 {
     for (size_t segment = 0, record = 0;;) {
-        size_t count = 0, most = PIECES_A_THREAD * workers;
+        size_t count = 0, most = PV_PIECES_A_THREAD * workers;
         while (count < most && next_piece(p->edf, records, &segment, &record, &pieces[count]))
             count++;
         if (!count)
@@ -196,11 +193,11 @@ psgvit_status pv_night_make(pv_night *night, const pv_pipeline *p, const pv_reci
         status =
             pv_fail_memory(err, "the statistics of a recording", p->leads * sizeof *night->lead);
     if (!status)
-        status = make_pieces(&pieces, PIECES_A_THREAD * workers, p, err);
+        status = make_pieces(&pieces, PV_PIECES_A_THREAD * workers, p, err);
     if (!status)
         status = run_rounds(night, p, recipe, records > 1.0 ? (size_t)records : 1, pieces, worker,
                             workers, err);
-    free_pieces(pieces, PIECES_A_THREAD * workers);
+    free_pieces(pieces, PV_PIECES_A_THREAD * workers);
     if (status)
         pv_night_free(night);
     return status;

@@ -47,6 +47,10 @@ typedef struct pv_pipeline {
     double reach;         /* s that filters need on each side, at most */
 } pv_pipeline;
 
+/* Pieces that a team makes for each of its threads before they wait for each other: a thread that
+ * others keep waiting is then not waited for at every piece. */
+enum { PV_PIECES_A_THREAD = 4 };
+
 /* Grid points of a segment. */
 typedef struct pv_range {
     int64_t first;

@@ -21,8 +21,6 @@ enum {
     MOST_READY = 32 << 20,    /* of epochs that are made at once */
     WORKER_BYTES = 96 << 20,  /* of what all threads work in */
     MOST_WORKERS = 16,
-    PIECES_A_THREAD = 4, /* at once: a thread that others keep waiting is then not waited for at
-                            every piece */
 };
 
 /* Epochs [first, first + count), of one run, that are made of one piece. */
@@ -96,7 +94,7 @@ static void choose_pieces(pv_prepare *p)
     double workers = fmin(fmin((double)team_size(p), floor(WORKER_BYTES / bytes)), pieces);
     p->workers = workers > 1.0 ? (size_t)workers : 1;
     size_t most = MOST_READY / (p->piece_epochs * epoch);
-    p->tasks = PIECES_A_THREAD * p->workers;
+    p->tasks = PV_PIECES_A_THREAD * p->workers;
     if (p->tasks > most)
         p->tasks = most > p->workers ? most : p->workers;
 }
