@@ -163,7 +163,6 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                                                 : BATCH_ROWS};
     d->loader = v->loader;
     d->api = v->loader.api;
-    d->physical = c->physical;
     d->family = c->family;
     d->timestamps = c->timestamps;
     d->memory = c->memory;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The Vulkan backend inside. loader.c finds the functions, device.c the devices and what they can
- * do; memory.c has buffers and stores, pipeline.c compute pipelines, cache.c the file that they may
- * be kept in, command.c plans (recorded once, barriers derived from use, submitted in bounded
- * pieces); ops.c says which shader does an op, with which tiles, on which grid; selftest.c lets a
- * device prove that it computes right.
+ * The Vulkan backend inside. loader.c finds the functions, device.c the devices, features.c what
+ * they can do; memory.c has buffers and stores, packing.c how weights lie in them, pipeline.c
+ * compute pipelines, cache.c the file that they may be kept in, command.c plans (recorded once,
+ * barriers derived from use, submitted in bounded pieces); linear.c, attention.c and, for all else,
+ * ops.c say which shader does an op, with which tiles, on which grid; selftest.c lets a device prove
+ * that it computes right.
  */
 #ifndef PV_VULKAN_VULKAN_H
 #define PV_VULKAN_VULKAN_H
@@ -87,7 +88,6 @@ struct vk_device {
     psgvit_device base;
     vk_loader loader;
     vk_api api; /* all of them */
-    VkPhysicalDevice physical;
     VkDevice device;
     VkQueue queue;
     uint32_t family;
@@ -98,8 +98,8 @@ struct vk_device {
     vk_features features;       /* a fast matrix that fails the self-test is not kept */
     pthread_mutex_t lock;       /* round the queue */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
-    _Atomic double rate;        /* FLOP/s of what was submitted so far */
-    char *cache_path;                       /* NULL: pipelines are kept in memory only */
+    _Atomic double rate;        /* FLOP/s of the last plan: how much a submit may hold */
+    char *cache_path;           /* NULL: pipelines are kept in memory only */
     const struct vk_tile *tile; /* of every linear layer; NULL: chosen by shape */
     struct {
         pthread_mutex_t lock;
@@ -227,7 +227,7 @@ psgvit_status pv_vk_plan_finish(pv_plan *plan, psgvit_error *err);
 psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err);
 void pv_vk_plan_destroy(pv_plan *plan);
 
-/* ---- ops.c ---- */
+/* ---- packing.c ---- */
 
 /* How the weights of a linear layer lie in device memory, for one precision. */
 typedef struct vk_packing {
@@ -243,6 +243,8 @@ typedef struct vk_packing {
 
 vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision);
 const vk_packing *pv_vk_packing_of(vk_layout layout);
+
+/* ---- ops.c, linear.c, attention.c ---- */
 
 psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
                                         pv_tensor bias, pv_tensor y, psgvit_error *err);
