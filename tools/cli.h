@@ -21,6 +21,8 @@ enum {
     CLI_TERMINATED = 143,  /* SIGTERM */
 };
 
+enum { CLI_THREADS = 1024 }; /* most that psgvit_device_params takes */
+
 /* The exit code of a library status; PSGVIT_E_CANCELLED gives CLI_INTERRUPTED. */
 int cli_exit_code(psgvit_status status);
 

@@ -13,7 +13,6 @@
 
 enum {
     MOST_BATCH = 65536,
-    MOST_THREADS = 4096,
     MOST_CHANNELS = 65536,
     MOST_SAMPLES = 1 << 30,
 };
@@ -187,7 +186,7 @@ static bool set_value(infer_options *o, const infer_syntax *syntax, int option, 
     case OPT_SHARD: o->shard_given = true; return shard_parse("--shard", optarg, &o->shard);
     case OPT_ISA: return cli_parse_isa("--isa", optarg, &o->isa);
     case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &o->precision);
-    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, MOST_THREADS, &o->threads);
+    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, CLI_THREADS, &o->threads);
     case OPT_BATCH: return cli_parse_size("--batch", optarg, 1, MOST_BATCH, &o->batch);
     case OPT_NAN:
         ok = parse_choice("--nan", policies, 3, &value);

@@ -52,7 +52,6 @@ enum {
     CHILDREN = 3,
     MOST_RUNS = 100000,
     MOST_BATCH = 65536,
-    MOST_THREADS = 4096,
 };
 
 /* ---- command line ---------------------------------------------------------------------------- */
@@ -156,7 +155,7 @@ static bool take_option(bench_arguments *args, int option, char **argv)
     case OPT_RUNS: return cli_parse_size("--runs", optarg, 1, MOST_RUNS, &args->runs);
     case OPT_CHANNELS:
         return cli_parse_size("--channels", optarg, 1, BENCH_OSF_CHANNELS, &args->channels);
-    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, MOST_THREADS, &args->threads);
+    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, CLI_THREADS, &args->threads);
     case OPT_BACKEND: return cli_parse_backend("--backend", optarg, &args->backend);
     case OPT_ISA: return cli_parse_isa("--isa", optarg, &args->isa);
     case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &args->precision);

@@ -45,7 +45,7 @@ static const char help[] =
     "Exit codes: 0 passed, 1 failed, 2 usage, 3 vectors, 4 model, 5 device, 6 memory, 7 output,\n"
     "130 interrupted, 143 terminated.\n";
 
-enum { OUTPUTS = 3, RANK = 4, MOST_THREADS = 1024 };
+enum { OUTPUTS = 3, RANK = 4 };
 
 /* What f32 promises: times PyTorch's own error, or a floor below which nothing is asked. Of the
  * fast modes the cosine is asked alone. */
@@ -128,7 +128,7 @@ static bool take_option(arguments *args, int option, char **argv)
     case OPT_BACKEND: return cli_parse_backend("--backend", optarg, &args->backend);
     case OPT_ISA: return cli_parse_isa("--isa", optarg, &args->isa);
     case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &args->precision);
-    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, MOST_THREADS, &args->threads);
+    case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, CLI_THREADS, &args->threads);
     case OPT_VERSION:
         printf("psgvit-parity %s\n", psgvit_version());
         args->done = true;
