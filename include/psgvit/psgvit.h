@@ -167,8 +167,10 @@ typedef struct psgvit_device_params {
     int threads;        /* CPU: most threads of a call, to 1024; 0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
     void *log_user;
-    const char *shader_cache; /* Vulkan: a file that keeps compiled shaders for the next process;
-                                 written when the device is closed; NULL: none is */
+    const char *shader_cache; /* Vulkan: a file that keeps compiled shaders for the next process,
+                                 read here, replaced when the device is closed; what is wrong with
+                                 it goes to the log. Drivers trust it: let nobody else write it.
+                                 NULL: there is none */
 } psgvit_device_params;
 
 /* A place to compute: a team of CPU threads, or a GPU. Holds no threads while no call runs.
