@@ -24,7 +24,7 @@
 set -euo pipefail
 
 if [ $# -eq 0 ]; then
-    echo "usage: sbatch --array=0-N $0 osf-infer -m MODEL -o OUT/ --list samples.lst [option...]" >&2
+    echo "usage: sbatch --array=0-N $0 osf-infer -m MODEL -o OUT/ --list LIST [option...]" >&2
     exit 2
 fi
 tool=$1

@@ -261,8 +261,7 @@ class Eegpt(Edf):
         starts = self.tensors("o.safetensors")["epoch_start_s"]
         np.testing.assert_allclose(starts, 0.5 * np.arange(40))
         self.assertEqual(self.metadata("o.safetensors")["prep"], "eegpt-pretrain")
-        self.assertEqual([c["name"] for c in json.loads(self.metadata("o.safetensors")["channels"])],
-                         self.NAMES)
+        self.assertEqual(list(self.channels("o.safetensors")), self.NAMES)
 
     def test_windows(self):
         self.logits("--window", "0.5")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The array job on a real Slurm of one node: 40 short nights in 4 shards, 10 tasks killed by SIGKILL
-at random times and requeued, and in the end every output byte for byte that of a serial run.
+"""The array job on a real Slurm of one node: 40 short nights in 4 shards, 10 tasks killed by
+SIGKILL at random times and requeued, and in the end every output byte for byte that of a serial
+run.
 
 Usage: test_slurm.py <folder of the tools> <folder of scripts>
 Without Slurm (packages slurmctld, slurmd, slurm-client, munge) it says so and ends with 77.
