@@ -15,9 +15,11 @@
 static const double PIECE_FLOPS = 1e10;  /* of a command buffer, at most, unless one op has more */
 static const double SUBMIT_SECONDS = 0.2;
 static const double POLL_SECONDS = 3e-3; /* a fence that is polled comes 20 us sooner (H200) */
-/* A driver that computes on the CPU compiles a shader when it first runs: lavapipe's took more than
- * a minute on a machine with 12 busy processes for 2 cores. */
+/* How long a fence may take: a minute, and what the work that is under way, other threads' too,
+ * takes at 1 GFLOP/s. A driver that computes on the CPU compiles a shader when it first runs:
+ * lavapipe's took more than a minute on a machine with 12 busy processes for 2 cores. */
 static const uint64_t WAIT_NANOSECONDS = 60000000000, WAIT_SOFTWARE_NANOSECONDS = 600000000000;
+static const uint64_t MEGAFLOP_NANOSECONDS = 1000000;
 
 static double now(void)
 {
@@ -46,15 +48,15 @@ psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, u
 psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err)
 {
     double start = now();
+    uint64_t most = WAIT_NANOSECONDS + atomic_load(&device->queued) * MEGAFLOP_NANOSECONDS;
+    if (device->base.info.type == PSGVIT_DEVICE_SOFTWARE && most < WAIT_SOFTWARE_NANOSECONDS)
+        most = WAIT_SOFTWARE_NANOSECONDS;
     VkResult result;
     do
         result = device->api.GetFenceStatus(device->device, fence);
     while (result == VK_NOT_READY && now() - start < POLL_SECONDS);
     if (result == VK_NOT_READY)
-        result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE,
-                                           device->base.info.type == PSGVIT_DEVICE_SOFTWARE
-                                               ? WAIT_SOFTWARE_NANOSECONDS
-                                               : WAIT_NANOSECONDS);
+        result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE, most);
     if (result != VK_SUCCESS)
         atomic_store(&device->lost, true);
     PV_VK_TRY(device, result, "waiting for the device", err);
@@ -382,6 +384,17 @@ static psgvit_status read_times(vk_plan *p, psgvit_error *err)
     return PSGVIT_OK;
 }
 
+static psgvit_status submit_and_wait(vk_plan *p, psgvit_error *err)
+{
+    const uint64_t megaflops = (uint64_t)(p->flops * 1e-6);
+    atomic_fetch_add(&p->device->queued, megaflops);
+    psgvit_status status = submit_pieces(p, err);
+    if (!status)
+        status = pv_vk_wait(p->device, p->fence, err);
+    atomic_fetch_sub(&p->device->queued, megaflops);
+    return status;
+}
+
 psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
 {
     vk_plan *p = (vk_plan *)plan;
@@ -390,8 +403,7 @@ psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
     double start = now();
     if (p->flag)
         p->flag->host[0] = 0.0f;
-    PV_TRY(submit_pieces(p, err));
-    PV_TRY(pv_vk_wait(p->device, p->fence, err));
+    PV_TRY(submit_and_wait(p, err));
     if (p->flag && p->flag->host[0] != 0.0f) {
         atomic_store(p->wide, true);
         p->base.stale = 1;

@@ -4,8 +4,8 @@
  * they can do; memory.c has buffers and stores, packing.c how weights lie in them, pipeline.c
  * compute pipelines, cache.c the file that they may be kept in, command.c plans (recorded once,
  * barriers derived from use, submitted in bounded pieces); linear.c, attention.c and, for all else,
- * ops.c say which shader does an op, with which tiles, on which grid; selftest.c lets a device prove
- * that it computes right.
+ * ops.c say which shader does an op, with which tiles, on which grid; selftest.c lets a device
+ * prove that it computes right.
  */
 #ifndef PV_VULKAN_VULKAN_H
 #define PV_VULKAN_VULKAN_H
@@ -99,6 +99,7 @@ struct vk_device {
     pthread_mutex_t lock;       /* round the queue */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
     _Atomic double rate;        /* FLOP/s of the last plan: how much a submit may hold */
+    _Atomic uint64_t queued;    /* 10^6 FLOP that are submitted and not yet waited for */
     char *cache_path;           /* NULL: pipelines are kept in memory only */
     const struct vk_tile *tile; /* of every linear layer; NULL: chosen by shape */
     struct {
@@ -189,7 +190,8 @@ psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
 /* Submits command buffers; `fence` (VK_NULL_HANDLE: none) is signalled behind them. */
 psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
                            VkFence fence, psgvit_error *err);
-/* Waits for the fence, at most a minute (ten on a software device), and resets it. */
+/* Waits for the fence and resets it: at least a minute (ten on a software device), and as long as
+ * the work that is under way may take. */
 psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err);
 
 /* What a dispatch does with one binding. */
