@@ -214,6 +214,18 @@ class Bad(Edf):
         write_edf("x.edf", psg(seconds=29))
         self.refused(3, ["x.edf", "29 s"], "x.edf")
 
+    def test_low_rate(self):
+        """One that no filter can be made for is missing, and told; all of them are an error."""
+        write_edf("x.edf", psg(rate=16))
+        self.infer("-q", "-o", "o.safetensors", "x.edf")
+        channel = self.channels("o.safetensors")["EMG_Chin"]
+        self.assertEqual(channel["state"], "missing")
+        self.assertIn("16 Hz is too low", channel["note"])
+        os.unlink("o.safetensors")
+        slow = [{**signal, "rate": 0.5, "data": signal["data"][:48]} for signal in psg()]
+        write_edf("x.edf", slow, record_seconds=2)
+        self.refused(3, ["x.edf", "too low"], "x.edf")
+
     def test_not_for_others(self):
         """What would change an EDF's numbers is not silently ignored for prepared signals."""
         self.refused(3, ["night.bin", "--prep"], "--prep", "osf-clean", "night.bin")
