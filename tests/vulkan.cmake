@@ -17,7 +17,7 @@ set_target_properties(vulkan_mock PROPERTIES
 
 function(psgvit_mock_test name)
     psgvit_test(${name} ${ARGN} fault/vulkan/stage.c unit/job.c parity/vector.c
-        LIBS tool_support ${CMAKE_DL_LIBS} TIMEOUT 300)
+        LIBS tool_support ${CMAKE_DL_LIBS} TIMEOUT 600)
     target_include_directories(test_${name} SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
     add_dependencies(test_${name} vulkan_mock)
     set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT LD_LIBRARY_PATH=${mock_folder})
