@@ -8,7 +8,8 @@
 #     scripts/bench.sh            what this machine has: the CPU, and a GPU if there is one; under
 #                                 6 minutes on 2 cores
 #     scripts/bench.sh --peers    also PyTorch, ONNX Runtime and OpenVINO, those that the Python has
-#                                 (bench_peers.py)
+#                                 (bench_peers.py), which takes longer; --peers=pytorch,openvino
+#                                 names some of them. Beside Vulkan it is PyTorch by CUDA
 #     scripts/bench.sh --quick    tiny models, 3 runs: shows that it works, in seconds
 #
 #     --backend LIST     cpu, vulkan, or cpu,vulkan
@@ -35,10 +36,11 @@ usage() {
 }
 
 backends="" precisions=f32 runs="" threads="" osf_repo="" tools="" results=bench_results
-peers=no quick=no figures=yes
+peers="" quick=no figures=yes
 while [ $# -gt 0 ]; do
     case $1 in
-    --peers) peers=yes ;;
+    --peers) peers=pytorch,pytorch-compiled,onnxruntime,openvino ;;
+    --peers=?*) peers=${1#*=} ;;
     --quick) quick=yes ;;
     --no-figures) figures=no ;;
     --backend | --precision | --runs | --threads | --osf-repo | --tools | --results)
@@ -94,11 +96,21 @@ fi
 record() { "$python" scripts/bench_results.py "$@"; }
 
 backends=${backends:-$(record backends --tools "$tools")}
-if [ "$peers" = yes ]; then
-    "$python" scripts/bench_peers.py --list >&2
+
+# Where there are peers: beside the CPU, beside a GPU. That there are none at all is an error.
+declare -A place=([cpu]=cpu [vulkan]=cuda)
+beside=""
+for backend in ${peers:+${backends//,/ }}; do
+    echo "Peers by ${place[$backend]}:" >&2
+    if "$python" scripts/bench_peers.py --list --backend "${place[$backend]}" --peers "$peers"; then
+        beside+=" $backend "
+    fi
+done
+if [ -n "$peers" ] && [ -z "$beside" ]; then
+    exit 1
 fi
 folder=$(record begin --tools "$tools" --results "$results" --backends "$backends" \
-    --settings "$precisions, $runs runs, quick: $quick, peers: $peers")
+    --settings "$precisions, $runs runs, quick: $quick, peers: ${peers:-none}")
 
 # measure BACKEND PRECISION RUNS MODELS BATCHES [OPTION...]
 measure() {
@@ -111,10 +123,11 @@ measure() {
         record add "$folder"
 }
 
-# peer BACKEND MODELS BATCHES
+# peer PLACE MODELS BATCHES
 peer() {
     printf '%4d s  peers on %s: %s, batches %s\n' "$SECONDS" "$1" "$2" "$3" >&2
     "$python" scripts/bench_peers.py "$2" --batch "$3" --runs "$runs" --backend "$1" \
+        --peers "$peers" \
         ${threads:+--threads "$threads"} ${osf_repo:+--osf-repo "$osf_repo"} |
         record add "$folder"
 }
@@ -144,11 +157,11 @@ for backend in ${backends//,/ }; do
             measure "$backend" "$precision" "$runs" "$osf" 1 --channels "$channels"
         done
     done
-    [ "$peers" = yes ] || continue
-    on=cpu
-    [ "$backend" = cpu ] || on=cuda
-    peer "$on" "$osf" "1,$batches,16"
-    peer "$on" "$small,$eegpt,$one" 1
+    [[ $beside == *" $backend "* ]] || continue
+    [ "$backend" = vulkan ] || large=16
+    [ "$quick" = no ] || large=16
+    peer "${place[$backend]}" "$osf" "1,$batches,$large"
+    peer "${place[$backend]}" "$small,$eegpt,$one" 1
 done
 
 if [ "$figures" = yes ]; then

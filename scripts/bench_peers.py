@@ -6,7 +6,7 @@ them that this Python has.
 
     bench_peers.py osf-base,eegpt:22x1000 --batch 1,16 [--runs N] [--threads N] [--backend cpu|cuda]
                    [--peers LIST] [--seconds S] [--osf-repo FOLDER]
-    bench_peers.py --list
+    bench_peers.py --list [--backend cpu|cuda] [--peers LIST]
 
 OSF is the authors' own code from a clone of yang-ai-lab/OSF-Open-Sleep-FM (--osf-repo), EEGPT is
 braindecode's where it is installed; else each is the definition in scripts/reference/, with

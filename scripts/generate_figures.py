@@ -130,6 +130,13 @@ def row_order(row):
     return (samples != 1000, channels, samples, row.batch)
 
 
+def sizes_label(rows):
+    """Of an axis with EEGPT's configurations; psgvit-bench's depth is 2 where none is named."""
+    models = [r.model.split(":") for of_series in rows.values() for r in of_series]
+    depths = sorted({m[2] if len(m) > 2 else "2" for m in models})
+    return f"channels x samples (256 Hz), depth {', '.join(depths)}"
+
+
 def eegpt_rows(results, keep=lambda c, t: True):
     def wanted(row):
         size = eegpt_size(row.model)
@@ -198,7 +205,8 @@ class Sheet:
     def bars(self, ax, groups, series, value):
         """Bars of `series` beside each other in every group. value(series, group) is a median with
         its spread, or None."""
-        wide = 0.84 / len(series)
+        wide = min(0.84 / len(series), 0.6)
+        room = wide * 0.9 * WIDTH / len(self.axes) / len(groups)  # inches that a bar is wide
         values = []
         for i, key in enumerate(series):
             colour, hatch, _, _ = LOOKS[key]
@@ -208,10 +216,11 @@ class Sheet:
                                     color=colour, hatch=hatch, edgecolor="black", linewidth=0.6)
             for g, median, spread in got:
                 whisker(ax, g, median, spread)
-                if WIDTH / len(self.axes) >= 0.25 * len(groups) * len(series):  # room for text
+                if room > 0.2:
                     ax.annotate(number(median), (g, median + spread[1]), (0, 3), ha="center",
-                                textcoords="offset points", fontsize=7, rotation=90)
-                values += [median, median + spread[1]]
+                                textcoords="offset points", fontsize=7,
+                                rotation=90 if room < 0.35 else 0)
+                values += [median - spread[0], median + spread[1]]
         ax.set_xticks(range(len(groups)), groups)
         scale_values(ax, values)
         ax.grid(axis="y", linewidth=0.4, color="#bbbbbb")
@@ -229,7 +238,7 @@ class Sheet:
                 whisker(ax, i, row.median, spread, "xerr")
                 ax.annotate(number(row.median), (row.median + spread[1], i), (4, 0), va="center",
                             textcoords="offset points", fontsize=8)
-                values += [row.median, row.median + spread[1]]
+                values += [row.median - spread[0], row.median + spread[1]]
         ax.set_yticks(range(len(rows)), [label(s) for s in rows])
         ax.set_ylim(len(rows) - 0.5, -0.5)
         scale_values(ax, values, "x")
@@ -249,7 +258,8 @@ class Sheet:
                 color=line_colour(colour), mfc=colour, marker=marker, linestyle=style,
                 markeredgecolor="black", markeredgewidth=0.7, markersize=6,
                 linewidth=1.5, ecolor="black", elinewidth=0.8, capsize=2)
-            values += medians + [m + s[1] for m, s in zip(medians, spreads)]
+            values += [m - s[0] for m, s in zip(medians, spreads)]
+            values += [m + s[1] for m, s in zip(medians, spreads)]
         ax.grid(linewidth=0.4, color="#bbbbbb")
         scale_values(ax, values)
 
@@ -439,7 +449,7 @@ def eegpt_latency(results, folder):
     sheet = Sheet(results, "EEGPT: latency by configuration, B = 1", height=4.6)
     sheet.bars(sheet.axes[0], sorted(sizes, key=sizes.get), list(rows),
                median_of(rows, lambda row, name: "%d x %d" % eegpt_size(row.model) == name))
-    sheet.axes[0].set_xlabel("channels x samples (256 Hz), depth 2")
+    sheet.axes[0].set_xlabel(sizes_label(rows))
     sheet.axes[0].set_ylabel("latency of one window (ms)")
     sheet.save(folder, "eegpt_latency")
     return True
@@ -499,7 +509,7 @@ def speed_up(results, folder):
         sheet.bars(ax, sorted(names, key=names.get), list(rows), value)
         ax.axhline(1.0, color="black", linewidth=1.2)
         ax.set_ylabel("peer's median / psgvit's median")
-        ax.set_xlabel("batch" if first == results.osf else "channels x samples (256 Hz), depth 2")
+        ax.set_xlabel("batch" if first == results.osf else sizes_label(rows))
         sheet.save(folder, name, "Above the line psgvit is faster.")
         drawn = True
     return drawn

@@ -152,6 +152,19 @@ class Results(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("psgvit-bench: error:", done.stderr)
 
+    def test_bench_without_the_peers_that_were_asked_for(self):
+        """Said before anything is measured. No Python has PyTorch when it sees no packages."""
+        bare = self.folder / "python"
+        bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -S -E \"$@\"\n")
+        bare.chmod(0o755)
+        results = self.folder / "results"
+        done = subprocess.run([SCRIPTS / "bench.sh", "--quick", "--backend", "cpu", "--peers",
+                               "--tools", TOOLS, "--results", results, "--no-figures"],
+                              capture_output=True, text=True, env=dict(os.environ, PYTHON=bare))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("pytorch: no package torch", done.stderr)
+        self.assertFalse(results.exists())
+
     # ---- charts ----
 
     def test_all_charts(self):
