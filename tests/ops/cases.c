@@ -178,6 +178,7 @@ static void too_large_case(size_t m, size_t n, size_t k)
     int stale = 1;
     for (int i = 0; i < 2 && stale; i++) {
         pv_plan *plan = begin();
+        plan->exact = i;
         pv_linear(plan, x, &w.linear, PV_PLAIN, y);
         assert_int_equal(pv_plan_finish(plan, &err), PSGVIT_OK);
         assert_int_equal(pv_plan_submit(plan, &err), PSGVIT_OK);
@@ -251,6 +252,30 @@ static void test_layernorm(void **state)
     }
 }
 
+/* y may be x. */
+static void test_layernorm_in_place(void **state)
+{
+    (void)state;
+    const size_t m = 9, d = 70;
+    pv_tensor x = random_rows(m, d, 3), same = poisoned_rows(m, d, 3), y = poisoned_rows(m, d, 0);
+    pv_tensor gamma = random_rows(1, d, 0), beta = random_rows(1, d, 0);
+    pv_norm_weight norm = {gamma, beta, 1e-5f};
+    memcpy(same.buffer->host, x.buffer->host, x.buffer->floats * sizeof(float));
+    pv_plan *plan = begin();
+    pv_layernorm(plan, x, &norm, y);
+    pv_layernorm(plan, same, &norm, same);
+    run(plan, 1);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < d; j++)
+            near(at(same, i, j), (double)at(y, i, j), 0, "layernorm in place", i, j);
+    check_guards(same);
+    release(x);
+    release(same);
+    release(y);
+    release(gamma);
+    release(beta);
+}
+
 static void attention_case(pv_attention_shape s)
 {
     size_t width = s.heads * s.dim;
@@ -298,6 +323,7 @@ static void test_attention(void **state)
     attention_case((pv_attention_shape){2, 7, 9, 3, 20, 0.5f});
     attention_case((pv_attention_shape){1, 33, 200, 1, 3, 3.0f});
     attention_case((pv_attention_shape){1, 17, 17, 2, 130, 0.1f});
+    attention_case((pv_attention_shape){2, 35, 33, 1, 256, 0.06f});
 }
 
 static void patchify_case(pv_patch_shape s)
@@ -445,13 +471,74 @@ static void test_preconditions(void **state)
     free_weight(&w);
 }
 
+static pv_tensor rows_of(pv_tensor t, size_t first, size_t count)
+{
+    t.offset += first * t.stride;
+    t.rows = count;
+    return t;
+}
+
+static void same_bits(pv_tensor a, pv_tensor b, const char *what)
+{
+    for (size_t i = 0; i < a.rows; i++)
+        for (size_t j = 0; j < a.cols; j++) {
+            float x = at(a, i, j), y = at(b, i, j);
+            if (memcmp(&x, &y, sizeof x))
+                fail_msg("%s [%zu, %zu] is %.9g alone, %.9g among others", what, i, j, (double)x,
+                         (double)y);
+        }
+}
+
+/* A row's bits don't depend on the rows beside it. */
+static void test_linear_alone(void **state)
+{
+    (void)state;
+    const size_t m = 131, n = 37, k = 401, rows[] = {0, 31, 70, 130};
+    weight w = make_weight(n, k, true);
+    pv_tensor x = random_rows(m, k, 0), y = poisoned_rows(m, n, 0), alone = poisoned_rows(4, n, 0);
+    pv_plan *plan = begin();
+    pv_linear(plan, x, &w.linear, PV_GELU, y);
+    for (size_t i = 0; i < 4; i++)
+        pv_linear(plan, rows_of(x, rows[i], 1), &w.linear, PV_GELU, rows_of(alone, i, 1));
+    run(plan, 1);
+    for (size_t i = 0; i < 4; i++)
+        same_bits(rows_of(alone, i, 1), rows_of(y, rows[i], 1), "linear");
+    release(x);
+    release(y);
+    release(alone);
+    free_weight(&w);
+}
+
+static void test_attention_alone(void **state)
+{
+    (void)state;
+    const pv_attention_shape all = {60, 40, 43, 5, 64, 0.125f}, one = {1, 40, 43, 5, 64, 0.125f};
+    const size_t width = all.heads * all.dim, which = 41;
+    pv_tensor q = random_rows(all.sequences * all.queries, width, 0);
+    pv_tensor kv = random_rows(all.sequences * all.keys, 2 * width, 0);
+    pv_tensor k = pv_columns(kv, 0, width), v = pv_columns(kv, width, width);
+    pv_tensor y = poisoned_rows(q.rows, width, 0), alone = poisoned_rows(one.queries, width, 0);
+    pv_plan *plan = begin();
+    pv_attention(plan, q, k, v, &all, y);
+    pv_attention(plan, rows_of(q, which * one.queries, one.queries),
+                 rows_of(k, which * one.keys, one.keys), rows_of(v, which * one.keys, one.keys),
+                 &one, alone);
+    run(plan, 1);
+    same_bits(alone, rows_of(y, which * one.queries, one.queries), "attention");
+    release(q);
+    release(kv);
+    release(y);
+    release(alone);
+}
+
 int cases_run(psgvit_device *on)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),       cmocka_unit_test(test_layernorm),
         cmocka_unit_test(test_attention),    cmocka_unit_test(test_patchify),
         cmocka_unit_test(test_assemble),     cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_mix_channels), cmocka_unit_test(test_preconditions)};
+        cmocka_unit_test(test_mix_channels), cmocka_unit_test(test_preconditions),
+        cmocka_unit_test(test_layernorm_in_place), cmocka_unit_test(test_attention_alone)};
     device = on;
     precision = PSGVIT_F32;
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
@@ -459,7 +546,8 @@ int cases_run(psgvit_device *on)
 
 int cases_run_linear(psgvit_device *on, psgvit_precision of)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear),
+                                       cmocka_unit_test(test_linear_alone)};
     device = on;
     precision = of;
     return cmocka_run_group_tests_name("linear", tests, NULL, NULL);

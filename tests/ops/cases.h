@@ -7,6 +7,7 @@
 
 /* Groups of cmocka tests; each returns how many failed. */
 int cases_run(psgvit_device *device);
+/* Linear layers alone, and whether a row's bits depend on the others. */
 int cases_run_linear(psgvit_device *device, psgvit_precision precision);
 
 #endif
