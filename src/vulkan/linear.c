@@ -11,9 +11,9 @@ static const double MOST_FLOPS = 16e9; /* of a dispatch, so that none takes long
 
 /* ---- classes of tiles ---- */
 
-/* Measured on an H200, 2026-11-22, bench_vulkan: 64 x 64 reaches 34 TFLOP/s, larger tiles don't. Sums
- * of at most 384 (8 times 48): with 768 eegpt_4x1000 had 1.36 to 1.61 times PyTorch's mean error,
- * with 384 it has 1.09 times. */
+/* Measured on an H200, 2026-11-22, bench_vulkan: 64 x 64 reaches 34 TFLOP/s, larger tiles don't.
+ * Sums of at most 384 (8 times 48): with 768 eegpt_4x1000 had 1.36 to 1.61 times PyTorch's mean
+ * error, with 384 it has 1.09 times. */
 static const vk_tile tiles_f32[] = {
     /* a probe: few columns, long k, so that threads divide k */
     {16, 16, 128, 4, 4, 16, 0, 0, 16, 0},
@@ -181,7 +181,7 @@ static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tenso
     else
         set_subgroups(device, l, &d, constants);
     if (l->kernel == VK_LAYOUT_SPLIT)
-        PV_TRY(pv_vk_plan_flag(plan, l->matrix->wide, &d.use[d.uses++], err));
+        PV_TRY(pv_vk_plan_flag(plan, &d.use[d.uses++], err));
     d.groups[0] = (uint32_t)tiles_along(y.cols, t->bn);
     d.groups[1] = (uint32_t)tiles_along(y.rows, t->bm);
     d.groups[2] = 1;
@@ -195,7 +195,7 @@ psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_we
     const vk_device *device = pv_vk_device_of(plan);
     layer l = {(const vk_matrix *)weight->matrix, weight->bias, epilogue, VK_LAYOUT_F32,
                device->tile};
-    if (l.matrix->layout != VK_LAYOUT_SPLIT || !atomic_load(l.matrix->wide))
+    if (l.matrix->layout != VK_LAYOUT_SPLIT || !plan->exact)
         l.kernel = l.matrix->layout;
     if (!l.tile || l.kernel != l.matrix->layout)
         l.tile = pv_vk_tile_for(device, l.kernel, y.rows, y.cols, x.cols);
