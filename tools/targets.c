@@ -100,6 +100,37 @@ static int check_target(const char *target, const infer_options *options, const 
     return CLI_DONE;
 }
 
+/* The path with all links, dots and double slashes resolved, as far as it exists. NULL if there is
+ * no memory. */
+static char *resolve(const char *path)
+{
+    char *made = realpath(path, NULL), *joined = NULL;
+    if (made)
+        return made;
+    const char *slash = strrchr(path, '/');
+    if (slash == path || !strcmp(path, "."))
+        return strdup(path);
+    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    made = folder ? resolve(folder) : NULL;
+    if (!made || asprintf(&joined, "%s/%s", made, slash ? slash + 1 : path) < 0)
+        joined = NULL;
+    free(folder);
+    free(made);
+    return joined;
+}
+
+/* One file may be spelled in two ways. */
+static int check_pair(const char *target, const char *taken, cli_failure *failure)
+{
+    char *a = resolve(target), *b = resolve(taken);
+    int code = a && b ? CLI_DONE : no_memory(failure);
+    if (!code && !strcmp(a, b))
+        code = cli_fail(failure, CLI_USAGE, "two things would be written to %s", target);
+    free(a);
+    free(b);
+    return code;
+}
+
 /* Those of input `k`, against its sources and each other. */
 static int check_input(const targets *t, const infer_options *options, const sample_list *list,
                        size_t k, cli_failure *failure)
@@ -108,15 +139,62 @@ static int check_input(const targets *t, const infer_options *options, const sam
     for (int kind = 0; kind < TARGET_KINDS; kind++) {
         const char *target = targets_path(t, (target_kind)kind, k);
         int code = target ? check_target(target, options, input, failure) : CLI_DONE;
+        for (int other = 0; target && other < kind && !code; other++) {
+            const char *taken = targets_path(t, (target_kind)other, k);
+            code = taken ? check_pair(target, taken, failure) : CLI_DONE;
+        }
         if (code)
             return code;
-        for (int other = 0; target && other < kind; other++) {
-            const char *taken = targets_path(t, (target_kind)other, k);
-            if (taken && !strcmp(taken, target))
-                return cli_fail(failure, CLI_USAGE, "two things would be written to %s", target);
-        }
     }
     return CLI_DONE;
+}
+
+/* A file, by whatever name. */
+typedef struct file_id {
+    dev_t device;
+    ino_t inode;
+    const char *path;
+} file_id;
+
+static bool identify(file_id *id, const char *path)
+{
+    struct stat st;
+    if (!strcmp(path, "-") || stat(path, &st) != 0)
+        return false;
+    *id = (file_id){st.st_dev, st.st_ino, path};
+    return true;
+}
+
+static int by_file(const void *a, const void *b)
+{
+    const file_id *x = a, *y = b;
+    return x->device != y->device ? (x->device > y->device) - (x->device < y->device)
+                                  : (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* An output of one input must not lie on another's recording, were it another shard's. */
+static int check_others(const targets *t, const sample_list *list, cli_failure *failure)
+{
+    file_id *inputs = malloc((list->count + 1) * sizeof *inputs), id;
+    size_t count = 0;
+    if (!inputs)
+        return no_memory(failure);
+    for (size_t i = 0; i < list->count; i++)
+        count += identify(&inputs[count], list->samples[i].path);
+    qsort(inputs, count, sizeof *inputs, by_file);
+    int code = CLI_DONE;
+    for (int kind = 0; kind < TARGET_KINDS; kind++)
+        for (size_t k = 0; k < t->count && !code; k++) {
+            const char *target = targets_path(t, (target_kind)kind, k);
+            const file_id *found = target && identify(&id, target)
+                                       ? bsearch(&id, inputs, count, sizeof *inputs, by_file)
+                                       : NULL;
+            if (found)
+                code = cli_fail(failure, CLI_USAGE, "%s would be written over %s, an input", target,
+                                found->path);
+        }
+    free(inputs);
+    return code;
 }
 
 int targets_plan(targets *t, const infer_options *options, const sample_list *list,
@@ -132,7 +210,7 @@ int targets_plan(targets *t, const infer_options *options, const sample_list *li
             code = plan_set(&t->sets[kind], t, options, list, given[kind], failure);
     for (size_t k = 0; k < t->count && !code; k++)
         code = check_input(t, options, list, k, failure);
-    return code;
+    return code || list->count < 2 ? code : check_others(t, list, failure);
 }
 
 const char *targets_path(const targets *t, target_kind kind, size_t index)

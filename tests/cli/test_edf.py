@@ -401,6 +401,8 @@ class Beside(Edf):
               out="o/")
         fails("two things would be written to o.tsv", *head, "--hypnogram", "o.tsv", out="o.tsv")
         fails("two things", *head, "--hypnogram", "o/", "--format", "tsv", out="o/")
+        fails("two things", *head, "--hypnogram", "./o.tsv", out="o.tsv")
+        fails("two things", *head, "--hypnogram", "./o/", "--format", "tsv", out="o/")
         os.link("head.safetensors", "h.safetensors")
         fails("written over", *head, out="h.safetensors")
         self.infer_fails(4, "none.safetensors", "--head", "none.safetensors", "-o",

@@ -122,6 +122,15 @@ class Reading(Lists):
         os.link("samples.lst", "s1.json")
         self.infer_fails(2, "written over", "-o", ".", "--format", "json", "--list", "samples.lst")
 
+    def test_other_sources_survive(self):
+        """The recording of one input, beneath the output of another."""
+        for name in "x", "y":
+            np.save(f"{name}.npy", self.night)
+        self.write("cross.lst", "y\tx.npy\nx\ty.npy\n")
+        for shard in [], ["--shard", "0/2"], ["--shard", "1/2"]:
+            self.infer_fails(2, ["written over", ".npy, an input"], "-o", ".", "--format", "npy",
+                             "--list", "cross.lst", *shard)
+
     def test_unwritable(self):
         """At once, and nothing is computed."""
         open("file", "w").close()
