@@ -17,8 +17,10 @@ version=16.6.0
 
 # What a module is made of: compiler, flags, and every source.
 source_hash() {
-    { echo "glslang $version ${flags[*]}" && cat "$1.comp" linear_matrix.glsl view.glsl exp.glsl; } |
-        sha256sum | cut -d' ' -f1
+    {
+        echo "glslang $version ${flags[*]}"
+        cat "$1.comp" linear_matrix.glsl view.glsl exp.glsl
+    } | sha256sum | cut -d' ' -f1
 }
 
 # A line for each module: its name, the hash of its source, and its own.
@@ -43,8 +45,13 @@ make_into() {
 build_glslang() {
     local folder=../build/glslang
     mkdir -p "$folder/fetch/src"
-    printf '[package]\nname = "fetch"\nversion = "0.1.0"\n[dependencies]\nglslang-sys = "=0.9.2"\n' \
-        >"$folder/fetch/Cargo.toml"
+    cat >"$folder/fetch/Cargo.toml" <<'EOF'
+[package]
+name = "fetch"
+version = "0.1.0"
+[dependencies]
+glslang-sys = "=0.9.2"
+EOF
     : >"$folder/fetch/src/lib.rs"
     (cd "$folder/fetch" && cargo vendor --quiet vendor >/dev/null)
     cmake -G Ninja -S "$folder/fetch/vendor/glslang-sys/native/glslang" -B "$folder" \
