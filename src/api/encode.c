@@ -41,7 +41,8 @@ void pv_pool_destroy(pv_pool *pool)
 
 static int same(const pv_pass_shape *a, const pv_pass_shape *b)
 {
-    return a->epochs == b->epochs && a->samples == b->samples && a->wanted == b->wanted;
+    return a->epochs == b->epochs && a->samples == b->samples && a->wanted == b->wanted &&
+           a->exact == b->exact;
 }
 
 static psgvit_status take(pv_pool *pool, const pv_pass_shape *shape, pv_pass **pass,
@@ -156,12 +157,13 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
     size_t batch = job->batch < most(pool) ? job->batch : most(pool);
     if (job->device_ms)
         *job->device_ms = 0.0;
+    bool exact = false;
     for (size_t first = 0; first < total;) {
         if (job->cancel && job->cancel(job->user))
             return pv_fail(err, PSGVIT_E_CANCELLED, "cancelled after %zu of %zu epochs", first,
                            total);
         size_t count = total - first < batch ? total - first : batch;
-        pv_pass_shape shape = {count, job->signal.length, wanted};
+        pv_pass_shape shape = {count, job->signal.length, wanted, exact};
         pv_pass *pass;
         psgvit_status status = take(pool, &shape, &pass, err);
         if (status == PSGVIT_E_MEMORY && drop_idle(pool))
@@ -172,12 +174,11 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
         }
         PV_TRY(status);
         status = run_batch(job, pass, first, err);
-        if (!status && pass->plan->stale) {
-            pv_pass_destroy(pass);
-            continue;
-        }
+        exact = !status && pass->plan->stale; /* this batch once more, and no other */
         give_back(pool, pass);
         PV_TRY(status);
+        if (exact)
+            continue;
         first += count;
         if (job->progress)
             job->progress(job->user, first, total);

@@ -36,7 +36,9 @@ static psgvit_status buffers_create(pv_pass *pass, size_t signal_floats, size_t 
     for (int i = 0; i < PV_OUTPUTS; i++)
         if (pass->shape.wanted & (1u << i))
             PV_TRY(host_buffer(pass, pass->output_floats[i], &pass->output[i], err));
-    return pv_plan_begin(pass->device, &pass->plan, err);
+    PV_TRY(pv_plan_begin(pass->device, &pass->plan, err));
+    pass->plan->exact = pass->shape.exact;
+    return PSGVIT_OK;
 }
 
 psgvit_status pv_pass_create(pv_pass **pass, psgvit_device *device, const pv_pass_shape *shape,

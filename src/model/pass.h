@@ -15,6 +15,7 @@ typedef struct pv_pass_shape {
     size_t epochs;   /* B */
     size_t samples;  /* T */
     unsigned wanted; /* bit i: output i */
+    bool exact;      /* as pv_plan's */
 } pv_pass_shape;
 
 typedef struct pv_pass {

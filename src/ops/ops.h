@@ -91,7 +91,9 @@ typedef struct pv_plan {
     psgvit_device *device;
     psgvit_error error;
     double device_ms; /* that the last submit took by the device's own clock; 0: it has none */
-    int stale;        /* the last submit gave no results: the same has to be recorded anew */
+    int exact;        /* set before recording: no op may be one that can leave the plan stale */
+    int stale;        /* the last submit gave no results: numbers were too large for a fast op, and
+                         the same has to be recorded anew, exact */
 } pv_plan;
 
 /* ---- memory and weights ---- */

@@ -86,7 +86,6 @@ typedef struct vk_plan {
     VkFence fence;
     VkQueryPool times; /* begin and end; VK_NULL_HANDLE where the queue has no clock */
     pv_buffer *flag;   /* NULL: nobody asked for it */
-    atomic_bool *wide; /* set with the flag */
 } vk_plan;
 
 psgvit_status pv_vk_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
@@ -142,13 +141,12 @@ vk_use pv_vk_use_matrix(const vk_matrix *matrix)
     return (vk_use){matrix->buffer->buffer, matrix->offset, matrix->bytes, false};
 }
 
-psgvit_status pv_vk_plan_flag(pv_plan *plan, atomic_bool *wide, vk_use *use, psgvit_error *err)
+psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err)
 {
     vk_plan *p = (vk_plan *)plan;
     uint32_t at;
     if (!p->flag)
         PV_TRY(pv_vk_buffer_create(plan->device, 1, PV_HOST, &p->flag, err));
-    p->wide = wide;
     return pv_vk_use_tensor(p->device, pv_view(p->flag, 0, 1, 1), false, use, &at, err);
 }
 
@@ -404,10 +402,7 @@ psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
     if (p->flag)
         p->flag->host[0] = 0.0f;
     PV_TRY(submit_and_wait(p, err));
-    if (p->flag && p->flag->host[0] != 0.0f) {
-        atomic_store(p->wide, true);
-        p->base.stale = 1;
-    }
+    p->base.stale = p->flag && p->flag->host[0] != 0.0f;
     double seconds = now() - start;
     if (p->flops > 0.0 && seconds > 0.0)
         atomic_store(&p->device->rate, p->flops / seconds);

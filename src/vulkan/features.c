@@ -91,14 +91,30 @@ static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, bool 
     return result == VK_INCOMPLETE ? VK_SUCCESS : result;
 }
 
-/* What the shaders of fast matrices need is Vulkan 1.2, but for the two extensions and one more
+/* Do the smallest tiles run, and has every subgroup the same size? Where a driver chooses, a
+ * workgroup could have more subgroups than the shader has memory for. */
+static bool suits_matrices(const vk_loader *l, const vk_candidate *c, uint32_t version)
+{
+    VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+    VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                       .pNext = &sizes};
+    if (version < VK_API_VERSION_1_3 || c->limits.maxComputeSharedMemorySize < 32768 ||
+        c->limits.maxComputeWorkGroupInvocations < 256)
+        return false;
+    l->api.GetPhysicalDeviceProperties2(c->physical, &all);
+    return sizes.minSubgroupSize == sizes.maxSubgroupSize && sizes.maxSubgroupSize <= 64;
+}
+
+/* What the shaders of fast matrices need is Vulkan 1.3, but for the two extensions and one more
  * binding. */
 static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t version,
                               const extension_list *extensions)
 {
-    if (version < VK_API_VERSION_1_2 || !l->api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR ||
+    if (!l->api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR ||
         c->limits.maxPerStageDescriptorStorageBuffers < PV_VK_BINDINGS ||
-        !has(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME))
+        !has(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
+        !suits_matrices(l, c, version))
         return VK_SUCCESS;
     matrix_features f;
     VkPhysicalDeviceFeatures2 all = {

@@ -131,7 +131,6 @@ typedef struct vk_store {
     vk_device *device;
     vk_layout layout;
     const vk_packing *packing;
-    atomic_bool wide;
     vk_chunk *chunks; /* the one that is being filled first */
     vk_matrix *matrices;
     vk_buffer *staging;
@@ -342,7 +341,6 @@ psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const p
     s->matrices = m;
     m->base = (pv_matrix){source->rows, source->cols};
     m->layout = s->layout;
-    m->wide = &s->wide;
     m->bytes = s->packing->bytes(source->rows, source->cols);
     PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));
     PV_TRY(stage(s, m->bytes, err));

@@ -152,7 +152,6 @@ typedef struct vk_matrix {
     vk_buffer *buffer;
     uint64_t offset, bytes; /* in the buffer; the offset fits any binding */
     vk_layout layout;
-    atomic_bool *wide; /* of its store: activations were too large for VK_LAYOUT_SPLIT once */
     float scale;       /* what the products are multiplied by; 1 in float32 */
     struct vk_matrix *next;
 } vk_matrix;
@@ -218,9 +217,9 @@ psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool w
                                uint32_t *at, psgvit_error *err);
 vk_use pv_vk_use_matrix(const vk_matrix *matrix);
 /* The plan's flag, which many shaders may set to 1.0, and none to anything else: numbers were too
- * large for them. The plan is `stale` then, and *wide is set. Counts as read, for they don't have
- * to wait for each other. */
-psgvit_status pv_vk_plan_flag(pv_plan *plan, atomic_bool *wide, vk_use *use, psgvit_error *err);
+ * large for them. The plan is `stale` then. Counts as read, for they don't have to wait for each
+ * other. */
+psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err);
 /* Appends a dispatch to the plan. */
 psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err);
 
