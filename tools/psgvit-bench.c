@@ -34,7 +34,7 @@ static const char help[] =
     "      --device NAME     name, index or UUID of a device\n"
     "      --isa NAME        auto, c, avx2, avx512 or amx: a ceiling on the CPU\n"
     "      --precision NAME  f32, f16 or bf16\n"
-    "      --json            an array of objects in place of the table, with the time of every run\n"
+    "      --json            an array of objects in place of the table, with every run's time\n"
     "      --version         print the version\n"
     "      --help            print this\n"
     "\n"
