@@ -67,7 +67,8 @@ class Vulkan(harness.Case):
 
     def test_auto(self):
         p = self.infer("-v", *OUT)
-        self.assertIn("backend auto takes the CPU: there is no discrete or integrated GPU", p.stderr)
+        self.assertIn("backend auto takes the CPU: there is no discrete or integrated GPU",
+                      p.stderr)
         self.assertEqual(self.metadata("x.safetensors")["backend"], "cpu")
         self.assertEqual(self.infer(*OUT).stderr.count("auto"), 0)
 

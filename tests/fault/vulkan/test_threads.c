@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Many threads of the caller and Vulkan: one encoder shared by eight, through several shapes, and
- * devices of their own that each opens, uses and closes beside the others. What each thread finds is
- * compared afterwards: cmocka is for one thread.
+ * devices of their own that each opens, uses and closes beside the others. What each thread finds
+ * is compared afterwards: cmocka is for one thread.
  */
 #include "unit/job.h"
 
