@@ -100,7 +100,11 @@ def osf_model(torch, variant, repository):
     if not (folder / "vit1d_cls.py").is_file():
         sys.exit(f"{repository}: no clone of OSF's code, it has no osf/backbone/vit1d_cls.py")
     sys.path.insert(0, str(folder))
-    vit = importlib.import_module("vit1d_cls").ViT(
+    try:
+        code = importlib.import_module("vit1d_cls")
+    except ImportError as error:
+        sys.exit(f"{folder / 'vit1d_cls.py'} can't be imported: {error}")
+    vit = code.ViT(
         num_leads=12, seq_len=1920, patch_size=64, lead_wise=1, patch_size_ch=4, width=width,
         depth=depth, heads=heads, mlp_dim=mlp)
 
