@@ -46,7 +46,7 @@ static pv_pass *run(const stage_model *m, const vector_case *c, unsigned output)
 {
     psgvit_error err;
     pv_pass *pass = NULL;
-    pv_pass_shape shape = {c->epochs, c->samples, 1u << output};
+    pv_pass_shape shape = {.epochs = c->epochs, .samples = c->samples, .wanted = 1u << output};
     if (c->eegpt ? pv_eegpt_record(&m->eegpt, &shape, &pass, &err)
                  : pv_osf_record(&m->osf, &shape, &pass, &err))
         fail_msg("%s: %s", c->name, err.message);
