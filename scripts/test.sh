@@ -125,8 +125,8 @@ build release
 phase "clang: everything once more, warnings are errors"
 build_clang
 
-phase "fuzz: 30 s for each target"
-fuzz -max_total_time=30
+phase "fuzz: 15 s for each target"
+fuzz -max_total_time=15
 
 phase "sanitizers: AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer"
 build asan
