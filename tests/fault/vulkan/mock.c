@@ -25,7 +25,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     long calls, at;
     unsigned which, errors;
-    const char *failed;
+    const char *only, *failed;
     VkResult error;
 } injection;
 static char fault[512];
@@ -48,7 +48,8 @@ static uint32_t physical_count;
 bool mock_fails(const char *function, const VkResult *legal, unsigned count, VkResult *result)
 {
     pthread_mutex_lock(&lock);
-    bool yes = ++injection.calls == injection.at;
+    bool counts = !injection.only || !strcmp(function, injection.only);
+    bool yes = counts && ++injection.calls == injection.at;
     if (yes) {
         injection.failed = function;
         injection.errors = count;
@@ -58,13 +59,19 @@ bool mock_fails(const char *function, const VkResult *legal, unsigned count, VkR
     return yes;
 }
 
-static void arm(long n, unsigned which)
+static void arm(long n, unsigned which, const char *only)
 {
     pthread_mutex_lock(&lock);
     memset(&injection, 0, sizeof injection);
     injection.at = n;
     injection.which = which;
+    injection.only = only;
     pthread_mutex_unlock(&lock);
+}
+
+static const char *failed(void)
+{
+    return injection.failed;
 }
 
 static const char *disarm(void)
@@ -200,6 +207,7 @@ const mock_controls *mock_controls_get(void)
         .present = present,
         .keep = keep,
         .arm = arm,
+        .failed = failed,
         .disarm = disarm,
         .calls = calls,
         .error = error,

@@ -34,6 +34,7 @@ typedef struct mock_device {
     long error_at;       /* from this one on */
     long lost_at;        /* the submit, from 1, that loses the device; 0: none */
     long hangs_at;       /* the submit behind which no fence is signalled any more; 0: none */
+    bool slow;           /* a fence is ready only for who waits for it */
     bool matrices;       /* says that it has fast matrices, but can't compile their shaders */
 } mock_device;
 
@@ -44,10 +45,11 @@ typedef struct mock_controls {
      * thousands of rounds in seconds. For one device at a time. False: ends that. */
     void (*keep)(bool on);
     /* Lets the n-th call from now, n from 1, return the `which`-th of its legal errors, round and
-     * round (n of 0: only count). Calls that can't fail don't count. */
-    void (*arm)(long n, unsigned which);
-    /* Ends that. The function that has failed, NULL if none has. */
-    const char *(*disarm)(void);
+     * round (n of 0: only count). Calls that can't fail don't count, nor do, if `only` isn't NULL,
+     * those of other functions than that. */
+    void (*arm)(long n, unsigned which, const char *only);
+    const char *(*failed)(void); /* the function that has failed, NULL if none has */
+    const char *(*disarm)(void); /* ends that, and says the same */
     long (*calls)(void);      /* since arm */
     VkResult (*error)(void);  /* what the last failure was */
     unsigned (*errors)(void); /* how many legal errors that function has */

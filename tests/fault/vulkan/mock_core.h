@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two halves of the mock share: mock.c (controls, instances, physical devices) and
- * mock_device.c (logical devices and all that belongs to one). */
+/* What the parts of the mock share: mock.c (controls, instances, physical devices), mock_device.c
+ * (logical devices and what belongs to one) and mock_pipeline.c (shader modules and pipelines). */
 #ifndef TESTS_FAULT_VULKAN_MOCK_CORE_H
 #define TESTS_FAULT_VULKAN_MOCK_CORE_H
 
@@ -26,6 +26,8 @@ bool mock_fails(const char *function, const VkResult *legal, unsigned count, VkR
             return failure_;                                                                       \
     } while (0)
 
+#define MOCK_MEMORY_ERRORS VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY
+
 /* Notes a fault. */
 void mock_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -50,6 +52,21 @@ VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateI
                             VkDevice *device);
 /* Ends what is kept. */
 void mock_end_kept(void);
+void mock_end_kept_pipelines(VkDevice device);
+
+/* A logical device that is alive. */
+typedef struct mock_state {
+    VkDevice device; /* NULL: a free place */
+    VkQueue queue;
+    mock_device as;
+    long submits;
+    bool lost;
+} mock_state;
+mock_state *mock_state_of(VkDevice device);
+bool mock_strict(void); /* is one alive that allows the least? */
+
+/* Functions of the mock by name; NULL: none. */
+PFN_vkVoidFunction mock_pipeline_function(const char *name);
 PFN_vkVoidFunction mock_device_function(const char *name);
 long mock_submits(void);
 void mock_limit_memory(uint64_t bytes);

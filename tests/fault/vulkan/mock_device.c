@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The mock's logical devices and all that belongs to one. */
+/* The mock's logical devices and all that belongs to one, but for pipelines. */
 #define _DEFAULT_SOURCE
 #include "fault/vulkan/mock_core.h"
 
@@ -8,18 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICES = 8, MEMORIES = 1024, MODULES = 64, PIPELINES = 256, COOPERATIVE_MATRIX = 6022 };
-
-typedef struct state {
-    VkDevice device; /* NULL: a free place */
-    VkQueue queue;
-    mock_device as;
-    long submits;
-    bool lost;
-} state;
+enum { DEVICES = 8, MEMORIES = 1024 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static state devices[DEVICES];
+static mock_state devices[DEVICES];
 static long all_submits;
 static uint64_t allocated, most_allocated;
 static struct {
@@ -28,20 +20,9 @@ static struct {
     uint64_t bytes;
     float *mapped;
 } memories[MEMORIES];
-static struct {
-    VkShaderModule module;
-    uint64_t hash;
-} modules[MODULES];
-static struct {
-    VkPipeline pipeline;
-    uint64_t hash;
-} kept[PIPELINES];
 static VkDevice kept_device;
-static uint32_t fast_module; /* its address stands for a module that nothing here can compile */
 
-#define FAST_MODULE ((VkShaderModule)(uintptr_t)&fast_module)
-
-static state *of(VkDevice device)
+mock_state *mock_state_of(VkDevice device)
 {
     for (size_t i = 0; i < DEVICES; i++)
         if (devices[i].device == device)
@@ -50,19 +31,12 @@ static state *of(VkDevice device)
 }
 
 /* The device that allows the least, if there is one. */
-static bool strict(void)
+bool mock_strict(void)
 {
     for (size_t i = 0; i < DEVICES; i++)
         if (devices[i].device && devices[i].as.limits == MOCK_LIMITS_LEAST)
             return true;
     return false;
-}
-
-static uint64_t hash_of(const void *bytes, size_t size, uint64_t hash)
-{
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
-    return hash;
 }
 
 long mock_submits(void)
@@ -127,7 +101,7 @@ VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateI
     if (mock_keeps())
         kept_device = *device;
     pthread_mutex_lock(&lock);
-    *of(NULL) = (state){.device = *device, .as = physical->as};
+    *mock_state_of(NULL) = (mock_state){.device = *device, .as = physical->as};
     pthread_mutex_unlock(&lock);
     mock_born(MOCK_DEVICE, (uint64_t)(uintptr_t)*device, NULL);
     return VK_SUCCESS;
@@ -139,7 +113,7 @@ static void VKAPI_CALL destroy_device(VkDevice device, const VkAllocationCallbac
         return;
     mock_orphans(device);
     pthread_mutex_lock(&lock);
-    of(device)->device = NULL;
+    mock_state_of(device)->device = NULL;
     pthread_mutex_unlock(&lock);
     if (device != kept_device)
         mock_real.DestroyDevice(device, allocation);
@@ -147,25 +121,23 @@ static void VKAPI_CALL destroy_device(VkDevice device, const VkAllocationCallbac
 
 void mock_end_kept(void)
 {
-    for (size_t i = 0; i < PIPELINES; i++)
-        if (kept[i].pipeline)
-            mock_real.DestroyPipeline(kept_device, kept[i].pipeline, NULL);
-    memset(kept, 0, sizeof kept);
-    if (kept_device)
-        mock_real.DestroyDevice(kept_device, NULL);
+    if (!kept_device)
+        return;
+    mock_end_kept_pipelines(kept_device);
+    mock_real.DestroyDevice(kept_device, NULL);
     kept_device = NULL;
 }
 
 static void VKAPI_CALL get_queue(VkDevice device, uint32_t family, uint32_t index, VkQueue *queue)
 {
     mock_real.GetDeviceQueue(device, family, index, queue);
-    of(device)->queue = *queue;
+    mock_state_of(device)->queue = *queue;
 }
 
 /* ---- submitting ---- */
 
 /* A device that computes wrong. */
-static void spoil(const state *d)
+static void spoil(const mock_state *d)
 {
     for (size_t i = 0; i < MEMORIES; i++)
         if (memories[i].memory && memories[i].device == d->device && memories[i].mapped)
@@ -176,7 +148,7 @@ static void spoil(const state *d)
 static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkSubmitInfo *infos,
                                         VkFence fence)
 {
-    state *d = devices;
+    mock_state *d = devices;
     while (d->queue != queue || !d->device)
         d++;
     MOCK_MAY_FAIL(QueueSubmit, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
@@ -203,18 +175,20 @@ static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkS
     return result;
 }
 
-static bool hangs(const state *d)
+static bool hangs(const mock_state *d)
 {
     return d->as.hangs_at && d->submits >= d->as.hangs_at;
 }
 
 static VkResult VKAPI_CALL get_fence_status(VkDevice device, VkFence fence)
 {
+    if (mock_state_of(device)->as.slow) /* how often it is asked is a matter of time */
+        return VK_NOT_READY;
     MOCK_MAY_FAIL(GetFenceStatus, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
                   VK_ERROR_DEVICE_LOST, VK_NOT_READY);
-    if (of(device)->lost)
+    if (mock_state_of(device)->lost)
         return VK_ERROR_DEVICE_LOST;
-    return hangs(of(device)) ? VK_NOT_READY : mock_real.GetFenceStatus(device, fence);
+    return hangs(mock_state_of(device)) ? VK_NOT_READY : mock_real.GetFenceStatus(device, fence);
 }
 
 static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, const VkFence *fences,
@@ -224,9 +198,9 @@ static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, cons
                   VK_ERROR_DEVICE_LOST, VK_TIMEOUT);
     if (timeout > 600000000000u)
         mock_fault("a wait of %llu ns", (unsigned long long)timeout);
-    if (of(device)->lost)
+    if (mock_state_of(device)->lost)
         return VK_ERROR_DEVICE_LOST;
-    return hangs(of(device)) ? VK_TIMEOUT
+    return hangs(mock_state_of(device)) ? VK_TIMEOUT
                              : mock_real.WaitForFences(device, count, fences, all, timeout);
 }
 
@@ -254,7 +228,7 @@ static VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAlloca
 {
     MOCK_MAY_FAIL(AllocateMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
                   VK_ERROR_TOO_MANY_OBJECTS);
-    if (strict() && info->allocationSize > 1u << 30)
+    if (mock_strict() && info->allocationSize > 1u << 30)
         mock_fault("an allocation of %llu bytes", (unsigned long long)info->allocationSize);
     if (most_allocated && allocated + info->allocationSize > most_allocated)
         return VK_ERROR_OUT_OF_DEVICE_MEMORY;
@@ -308,7 +282,6 @@ static VkResult VKAPI_CALL bind_buffer_memory(VkDevice device, VkBuffer buffer,
 
 /* ---- what is only created and destroyed ---- */
 
-#define MEMORY_ERRORS VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY
 #define CREATE(name, Name, kind, ...)                                                              \
     static VkResult VKAPI_CALL create_##name(VkDevice device, const Vk##Name##CreateInfo *info,    \
                                              const VkAllocationCallbacks *allocation,              \
@@ -331,12 +304,13 @@ static VkResult VKAPI_CALL bind_buffer_memory(VkDevice device, VkBuffer buffer,
     CREATE(name, Name, kind, __VA_ARGS__)                                                          \
     DESTROY(name, Name, kind)
 
-BOTH(fence, Fence, MOCK_FENCE, MEMORY_ERRORS)
-BOTH(buffer, Buffer, MOCK_BUFFER, MEMORY_ERRORS)
-BOTH(pipeline_cache, PipelineCache, MOCK_PIPELINE_CACHE, MEMORY_ERRORS)
-BOTH(descriptor_pool, DescriptorPool, MOCK_DESCRIPTOR_POOL, MEMORY_ERRORS, VK_ERROR_FRAGMENTATION)
-BOTH(command_pool, CommandPool, MOCK_COMMAND_POOL, MEMORY_ERRORS)
-BOTH(query_pool, QueryPool, MOCK_QUERY_POOL, MEMORY_ERRORS)
+BOTH(fence, Fence, MOCK_FENCE, MOCK_MEMORY_ERRORS)
+BOTH(buffer, Buffer, MOCK_BUFFER, MOCK_MEMORY_ERRORS)
+BOTH(pipeline_cache, PipelineCache, MOCK_PIPELINE_CACHE, MOCK_MEMORY_ERRORS)
+BOTH(descriptor_pool, DescriptorPool, MOCK_DESCRIPTOR_POOL, MOCK_MEMORY_ERRORS,
+     VK_ERROR_FRAGMENTATION)
+BOTH(command_pool, CommandPool, MOCK_COMMAND_POOL, MOCK_MEMORY_ERRORS)
+BOTH(query_pool, QueryPool, MOCK_QUERY_POOL, MOCK_MEMORY_ERRORS)
 DESTROY(set_layout, DescriptorSetLayout, MOCK_SET_LAYOUT)
 DESTROY(pipeline_layout, PipelineLayout, MOCK_PIPELINE_LAYOUT)
 
@@ -345,8 +319,8 @@ static VkResult VKAPI_CALL create_set_layout(VkDevice device,
                                              const VkAllocationCallbacks *allocation,
                                              VkDescriptorSetLayout *layout)
 {
-    MOCK_MAY_FAIL(CreateDescriptorSetLayout, MEMORY_ERRORS);
-    if (strict() && info->bindingCount > 4)
+    MOCK_MAY_FAIL(CreateDescriptorSetLayout, MOCK_MEMORY_ERRORS);
+    if (mock_strict() && info->bindingCount > 4)
         mock_fault("%u storage buffers", info->bindingCount);
     VkResult result = mock_real.CreateDescriptorSetLayout(device, info, allocation, layout);
     if (result == VK_SUCCESS)
@@ -359,7 +333,7 @@ static VkResult VKAPI_CALL create_pipeline_layout(VkDevice device,
                                                   const VkAllocationCallbacks *allocation,
                                                   VkPipelineLayout *layout)
 {
-    MOCK_MAY_FAIL(CreatePipelineLayout, MEMORY_ERRORS);
+    MOCK_MAY_FAIL(CreatePipelineLayout, MOCK_MEMORY_ERRORS);
     if (info->pushConstantRangeCount && info->pPushConstantRanges->size > 128)
         mock_fault("%u bytes of push constants", info->pPushConstantRanges->size);
     VkResult result = mock_real.CreatePipelineLayout(device, info, allocation, layout);
@@ -368,117 +342,12 @@ static VkResult VKAPI_CALL create_pipeline_layout(VkDevice device,
     return result;
 }
 
-/* ---- pipelines ---- */
-
-/* Does the module need fast matrices? */
-static bool is_fast(const VkShaderModuleCreateInfo *info)
-{
-    const uint32_t *words = info->pCode;
-    for (size_t i = 5; i < info->codeSize / 4 && (words[i] & 0xFFFF) == 17; i += words[i] >> 16)
-        if (words[i + 1] == COOPERATIVE_MATRIX)
-            return true;
-    return false;
-}
-
-static VkResult VKAPI_CALL create_shader_module(VkDevice device,
-                                                const VkShaderModuleCreateInfo *info,
-                                                const VkAllocationCallbacks *allocation,
-                                                VkShaderModule *module)
-{
-    MOCK_MAY_FAIL(CreateShaderModule, MEMORY_ERRORS);
-    bool fast = is_fast(info);
-    if (fast && !of(device)->as.matrices)
-        mock_fault("a shader of fast matrices on a device that has none");
-    *module = FAST_MODULE;
-    VkResult result =
-        fast ? VK_SUCCESS : mock_real.CreateShaderModule(device, info, allocation, module);
-    if (result != VK_SUCCESS)
-        return result;
-    mock_born(MOCK_SHADER_MODULE, (uint64_t)*module, device);
-    pthread_mutex_lock(&lock);
-    size_t i = 0;
-    while (modules[i].module)
-        i++;
-    modules[i].module = *module;
-    modules[i].hash = hash_of(info->pCode, info->codeSize, 14695981039346656037u);
-    pthread_mutex_unlock(&lock);
-    return VK_SUCCESS;
-}
-
-static size_t module_place(VkShaderModule module)
-{
-    size_t i = 0;
-    while (i < MODULES && modules[i].module != module)
-        i++;
-    if (i == MODULES)
-        abort();
-    return i;
-}
-
-static void VKAPI_CALL destroy_shader_module(VkDevice device, VkShaderModule module,
-                                             const VkAllocationCallbacks *allocation)
-{
-    if (!module || !mock_died(MOCK_SHADER_MODULE, (uint64_t)module))
-        return;
-    pthread_mutex_lock(&lock);
-    modules[module_place(module)].module = VK_NULL_HANDLE;
-    pthread_mutex_unlock(&lock);
-    if (module != FAST_MODULE)
-        mock_real.DestroyShaderModule(device, module, allocation);
-}
-
-/* The place of a pipeline that is kept: its own, or a free one. */
-static size_t pipeline_place(uint64_t hash)
-{
-    for (size_t i = 0; i < PIPELINES; i++)
-        if (!kept[i].pipeline || kept[i].hash == hash)
-            return i;
-    abort();
-}
-
-static VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
-                                            const VkComputePipelineCreateInfo *info,
-                                            const VkAllocationCallbacks *allocation,
-                                            VkPipeline *pipeline)
-{
-    const VkSpecializationInfo *constants = info->stage.pSpecializationInfo;
-    MOCK_MAY_FAIL(CreateComputePipelines, MEMORY_ERRORS, VK_ERROR_UNKNOWN);
-    if (strict() && *(const uint32_t *)constants->pData > 128)
-        mock_fault("a workgroup of %u threads", *(const uint32_t *)constants->pData);
-    if (info->stage.module == FAST_MODULE)
-        return VK_ERROR_UNKNOWN;
-    pthread_mutex_lock(&lock);
-    uint64_t hash = hash_of(constants->pData, constants->dataSize,
-                            modules[module_place(info->stage.module)].hash);
-    size_t place = pipeline_place(hash);
-    *pipeline = mock_keeps() ? kept[place].pipeline : VK_NULL_HANDLE;
-    pthread_mutex_unlock(&lock);
-    VkResult result = *pipeline ? VK_SUCCESS
-                                : mock_real.CreateComputePipelines(device, cache, count, info,
-                                                                   allocation, pipeline);
-    if (result != VK_SUCCESS)
-        return result;
-    mock_born(MOCK_PIPELINE, (uint64_t)*pipeline, device);
-    if (mock_keeps()) {
-        kept[place].pipeline = *pipeline;
-        kept[place].hash = hash;
-    }
-    return VK_SUCCESS;
-}
-
-static void VKAPI_CALL destroy_pipeline(VkDevice device, VkPipeline pipeline,
-                                        const VkAllocationCallbacks *allocation)
-{
-    if (pipeline && mock_died(MOCK_PIPELINE, (uint64_t)pipeline) && !mock_keeps())
-        mock_real.DestroyPipeline(device, pipeline, allocation);
-}
-
 /* ---- descriptors and commands ---- */
 
 static VkResult VKAPI_CALL allocate_sets(VkDevice device, const VkDescriptorSetAllocateInfo *info,
                                          VkDescriptorSet *sets)
 {
-    MOCK_MAY_FAIL(AllocateDescriptorSets, MEMORY_ERRORS, VK_ERROR_FRAGMENTED_POOL,
+    MOCK_MAY_FAIL(AllocateDescriptorSets, MOCK_MEMORY_ERRORS, VK_ERROR_FRAGMENTED_POOL,
                   VK_ERROR_OUT_OF_POOL_MEMORY);
     return mock_real.AllocateDescriptorSets(device, info, sets);
 }
@@ -487,7 +356,7 @@ static void VKAPI_CALL update_sets(VkDevice device, uint32_t count,
                                    const VkWriteDescriptorSet *writes, uint32_t copy_count,
                                    const VkCopyDescriptorSet *copies)
 {
-    for (uint32_t i = 0; i < count && strict(); i++) {
+    for (uint32_t i = 0; i < count && mock_strict(); i++) {
         if (writes[i].pBufferInfo->range > 1u << 27)
             mock_fault("a binding of %llu bytes",
                        (unsigned long long)writes[i].pBufferInfo->range);
@@ -502,26 +371,26 @@ static VkResult VKAPI_CALL allocate_commands(VkDevice device,
                                              const VkCommandBufferAllocateInfo *info,
                                              VkCommandBuffer *commands)
 {
-    MOCK_MAY_FAIL(AllocateCommandBuffers, MEMORY_ERRORS);
+    MOCK_MAY_FAIL(AllocateCommandBuffers, MOCK_MEMORY_ERRORS);
     return mock_real.AllocateCommandBuffers(device, info, commands);
 }
 
 static VkResult VKAPI_CALL begin_commands(VkCommandBuffer commands,
                                           const VkCommandBufferBeginInfo *info)
 {
-    MOCK_MAY_FAIL(BeginCommandBuffer, MEMORY_ERRORS);
+    MOCK_MAY_FAIL(BeginCommandBuffer, MOCK_MEMORY_ERRORS);
     return mock_real.BeginCommandBuffer(commands, info);
 }
 
 static VkResult VKAPI_CALL end_commands(VkCommandBuffer commands)
 {
-    MOCK_MAY_FAIL(EndCommandBuffer, MEMORY_ERRORS);
+    MOCK_MAY_FAIL(EndCommandBuffer, MOCK_MEMORY_ERRORS);
     return mock_real.EndCommandBuffer(commands);
 }
 
 static void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z)
 {
-    if (strict() && (x > 65535 || y > 65535 || z > 65535))
+    if (mock_strict() && (x > 65535 || y > 65535 || z > 65535))
         mock_fault("%u x %u x %u workgroups", x, y, z);
     mock_real.CmdDispatch(commands, x, y, z);
 }
@@ -530,7 +399,7 @@ static VkResult VKAPI_CALL get_query_results(VkDevice device, VkQueryPool pool, 
                                              uint32_t count, size_t size, void *data,
                                              VkDeviceSize stride, VkQueryResultFlags flags)
 {
-    MOCK_MAY_FAIL(GetQueryPoolResults, MEMORY_ERRORS, VK_ERROR_DEVICE_LOST, VK_NOT_READY);
+    MOCK_MAY_FAIL(GetQueryPoolResults, MOCK_MEMORY_ERRORS, VK_ERROR_DEVICE_LOST, VK_NOT_READY);
     return mock_real.GetQueryPoolResults(device, pool, first, count, size, data, stride, flags);
 }
 
@@ -557,16 +426,12 @@ PFN_vkVoidFunction mock_device_function(const char *name)
         ENTRY(CreateBuffer, create_buffer),
         ENTRY(DestroyBuffer, destroy_buffer),
         ENTRY(BindBufferMemory, bind_buffer_memory),
-        ENTRY(CreateShaderModule, create_shader_module),
-        ENTRY(DestroyShaderModule, destroy_shader_module),
         ENTRY(CreateDescriptorSetLayout, create_set_layout),
         ENTRY(DestroyDescriptorSetLayout, destroy_set_layout),
         ENTRY(CreatePipelineLayout, create_pipeline_layout),
         ENTRY(DestroyPipelineLayout, destroy_pipeline_layout),
         ENTRY(CreatePipelineCache, create_pipeline_cache),
         ENTRY(DestroyPipelineCache, destroy_pipeline_cache),
-        ENTRY(CreateComputePipelines, create_pipelines),
-        ENTRY(DestroyPipeline, destroy_pipeline),
         ENTRY(CreateDescriptorPool, create_descriptor_pool),
         ENTRY(DestroyDescriptorPool, destroy_descriptor_pool),
         ENTRY(AllocateDescriptorSets, allocate_sets),
@@ -585,6 +450,9 @@ PFN_vkVoidFunction mock_device_function(const char *name)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(name, table[i].name))
             return table[i].function;
+    PFN_vkVoidFunction of_pipelines = mock_pipeline_function(name);
+    if (of_pipelines)
+        return of_pipelines;
 #define FORWARD(function)                                                                          \
     if (!strcmp(name, "vk" #function))                                                             \
         return (PFN_vkVoidFunction)mock_real.function;
