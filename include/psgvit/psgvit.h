@@ -97,7 +97,8 @@ typedef void (*psgvit_log_fn)(void *user, psgvit_log_level level, const char *li
 /* ---- devices --------------------------------------------------------------------------------- */
 
 typedef enum psgvit_backend {
-    PSGVIT_BACKEND_AUTO = 0, /* a discrete GPU, then an integrated one, else the CPU */
+    PSGVIT_BACKEND_AUTO = 0, /* a discrete GPU, then an integrated one, else the CPU; what was
+                                passed over is in the log; with an `isa` the CPU at once */
     PSGVIT_BACKEND_CPU,
     PSGVIT_BACKEND_VULKAN,   /* discrete, integrated, virtual, then software */
 } psgvit_backend;
@@ -132,7 +133,7 @@ typedef struct psgvit_device_info {
     psgvit_device_type type;
     const char *name;      /* as the CPU or the driver calls itself */
     const char *driver;    /* driver and version; on the CPU what multiplies matrices; never NULL */
-    const char *uuid;      /* 32 hex digits; "" on the CPU */
+    const char *uuid;      /* 32 hex digits; "" on the CPU, and under Vulkan 1.0 */
     uint64_t memory_bytes; /* of the device; on the CPU of the host */
     psgvit_isa isa;        /* the level in force; AUTO (0) on Vulkan */
     int threads;           /* most threads of a call; 0 on Vulkan */
@@ -162,7 +163,9 @@ PSGVIT_API void psgvit_device_list_close(psgvit_device_list **list);
 typedef struct psgvit_device_params {
     size_t struct_size;
     psgvit_backend backend;
-    const char *device; /* index in the list, UUID, or part of a name; NULL: the first fit */
+    const char *device; /* a UUID, an index in the list (digits alone), a whole name, or a part of
+                           one; case does not matter, and more than one that answers is
+                           PSGVIT_E_DEVICE, too; NULL: the first fit */
     psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE */
     int threads;        /* CPU: most threads of a call, to 1024; 0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
@@ -178,7 +181,10 @@ typedef struct psgvit_device_params {
  * the caller a call uses one thread. */
 typedef struct psgvit_device psgvit_device;
 
-/* Fails with PSGVIT_E_DEVICE if what was asked for is missing; never falls back silently. */
+/* Fails with PSGVIT_E_DEVICE if what was asked for is missing; never falls back silently. A Vulkan
+ * device has to compute a linear layer and an attention right before it is taken. If one is lost or
+ * hangs later, the call that meets it says so, every call after it fails at once, and closing works:
+ * open an encoder on another device, or on a new handle of the same one. */
 PSGVIT_API psgvit_status psgvit_device_open(psgvit_device **device,
                                             const psgvit_device_params *params, psgvit_error *err);
 /* Belongs to the device. */
