@@ -183,8 +183,8 @@ typedef struct psgvit_device psgvit_device;
 
 /* Fails with PSGVIT_E_DEVICE if what was asked for is missing; never falls back silently. A Vulkan
  * device has to compute a linear layer and an attention right before it is taken. If one is lost or
- * hangs later, the call that meets it says so, every call after it fails at once, and closing works:
- * open an encoder on another device, or on a new handle of the same one. */
+ * hangs later, the call that meets it says so, every call after it fails at once, and closing
+ * works: open an encoder on another device, or on a new handle of the same one. */
 PSGVIT_API psgvit_status psgvit_device_open(psgvit_device **device,
                                             const psgvit_device_params *params, psgvit_error *err);
 /* Belongs to the device. */
