@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *program = "psgvit";
 static void (*before_line)(void);
@@ -192,6 +193,13 @@ bool cli_parse_choice(const char *option, const char *text, const char *const *n
     }
     cli_error(CLI_USAGE, "%s: expected one of %s; found '%s'", option, list, text);
     return false;
+}
+
+int cli_refuse_option(int found, char **argv)
+{
+    const char *word = argv[optind - 1];
+    return found == ':' ? cli_error(CLI_USAGE, "%s: its value is missing", word)
+                        : cli_error(CLI_USAGE, "unknown option '%s', see --help", word);
 }
 
 bool cli_parse_backend(const char *option, const char *text, psgvit_backend *value)

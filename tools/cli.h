@@ -69,6 +69,10 @@ bool cli_parse_sizes(const char *option, const char *text, size_t min, size_t ma
 bool cli_parse_choice(const char *option, const char *text, const char *const *names, size_t count,
                       size_t *value);
 
+/* Says what is wrong with the word that getopt_long has just taken and `found` ':' or '?' for, its
+ * option string beginning with ':'. Returns CLI_USAGE. */
+int cli_refuse_option(int found, char **argv);
+
 /* Milliseconds of a clock that only goes forward. */
 double cli_clock(void);
 

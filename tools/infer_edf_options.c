@@ -11,34 +11,23 @@
 
 enum { MOST_SECONDS = 86400 };
 
-static int parse_choice(const char *option, const char *text, const char *const *names,
-                        size_t count, int *value)
-{
-    size_t index;
-    if (!cli_parse_choice(option, text, names, count, &index))
-        return CLI_USAGE;
-    *value = (int)index;
-    return CLI_DONE;
-}
-
-static int parse_cohort(const char *text, psgvit_cohort *cohort)
+static bool parse_cohort(const char *text, psgvit_cohort *cohort)
 {
     const char *names[PSGVIT_COHORTS];
-    int value = 0;
+    size_t index = 0;
     for (int i = 0; i < PSGVIT_COHORTS; i++)
         names[i] = psgvit_cohort_name((psgvit_cohort)i);
-    int code = parse_choice("--cohort", text, names, PSGVIT_COHORTS, &value);
-    *cohort = (psgvit_cohort)value;
-    return code;
+    bool ok = cli_parse_choice("--cohort", text, names, PSGVIT_COHORTS, &index);
+    *cohort = (psgvit_cohort)index;
+    return ok;
 }
 
 /* "none", and the presets whose name begins with the model's. */
-static int parse_prep(int tool, const char *text, psgvit_prep *prep)
+static bool parse_prep(int tool, const char *text, psgvit_prep *prep)
 {
     const char *model = tool == INFER_OSF ? "osf-" : "eegpt-", *names[PSGVIT_PREPS];
     psgvit_prep preps[PSGVIT_PREPS];
-    size_t count = 0;
-    int value = 0;
+    size_t count = 0, index = 0;
     for (int i = PSGVIT_PREP_NONE; i < PSGVIT_PREPS; i++) {
         const char *name = psgvit_prep_name((psgvit_prep)i);
         if (i != PSGVIT_PREP_NONE && strncmp(name, model, strlen(model)) != 0)
@@ -46,22 +35,23 @@ static int parse_prep(int tool, const char *text, psgvit_prep *prep)
         preps[count] = (psgvit_prep)i;
         names[count++] = name;
     }
-    int code = parse_choice("--prep", text, names, count, &value);
-    *prep = preps[value];
-    return code;
+    bool ok = cli_parse_choice("--prep", text, names, count, &index);
+    *prep = preps[index];
+    return ok;
 }
 
 /* Digits with a point at most: no sign, no exponent, no blank. */
-static int parse_seconds(const char *option, const char *text, double *value)
+static bool parse_seconds(const char *option, const char *text, double *value)
 {
     char *end = NULL;
     size_t length = strlen(text);
     bool plain = length > 0 && strspn(text, "0123456789.") == length && text[0] != '.';
     *value = plain ? strtod(text, &end) : 0;
     if (plain && !*end && *value > 0 && *value <= MOST_SECONDS)
-        return CLI_DONE;
-    return cli_error(CLI_USAGE, "%s: expected seconds above 0, at most %d, found '%s'", option,
-                     MOST_SECONDS, text);
+        return true;
+    cli_error(CLI_USAGE, "%s: expected seconds above 0, at most %d, found '%s'", option,
+              MOST_SECONDS, text);
+    return false;
 }
 
 static int add_aliases(infer_edf_options *o, const char *lines)
@@ -96,27 +86,28 @@ int infer_edf_option(infer_edf_options *o, int tool, int option, const char *val
 {
     static const char *const units[] = {"V", "mV", "uV"}, *const rerefs[] = {"none", "average"},
                              *const resamples[] = {"nearest", "polyphase"};
-    int index = 0, code = CLI_USAGE;
+    size_t index = 0;
+    bool ok = false;
     switch (option) {
-    case OPT_COHORT: return parse_cohort(value, &o->cohort);
     case OPT_ALIAS: return parse_alias(o, value);
-    case OPT_PREP: return parse_prep(tool, value, &o->prep);
+    case OPT_COHORT: ok = parse_cohort(value, &o->cohort); break;
+    case OPT_PREP: ok = parse_prep(tool, value, &o->prep); break;
     case OPT_UNIT:
-        code = parse_choice("--unit", value, units, 3, &index);
-        o->unit = (psgvit_unit)(PSGVIT_UNIT_V + index);
+        ok = cli_parse_choice("--unit", value, units, 3, &index);
+        o->unit = (psgvit_unit)(PSGVIT_UNIT_V + (int)index);
         break;
     case OPT_REREF:
-        code = parse_choice("--reref", value, rerefs, 2, &index);
-        o->reref = (psgvit_reref)(PSGVIT_REREF_NONE + index);
+        ok = cli_parse_choice("--reref", value, rerefs, 2, &index);
+        o->reref = (psgvit_reref)(PSGVIT_REREF_NONE + (int)index);
         break;
     case OPT_RESAMPLE:
-        code = parse_choice("--resample", value, resamples, 2, &index);
-        o->resample = (psgvit_resample)(PSGVIT_RESAMPLE_NEAREST + index);
+        ok = cli_parse_choice("--resample", value, resamples, 2, &index);
+        o->resample = (psgvit_resample)(PSGVIT_RESAMPLE_NEAREST + (int)index);
         break;
-    case OPT_WINDOW: return parse_seconds("--window", value, &o->window_seconds);
-    case OPT_STRIDE: return parse_seconds("--stride", value, &o->stride_seconds);
+    case OPT_WINDOW: ok = parse_seconds("--window", value, &o->window_seconds); break;
+    case OPT_STRIDE: ok = parse_seconds("--stride", value, &o->stride_seconds); break;
     }
-    return code;
+    return ok ? CLI_DONE : CLI_USAGE;
 }
 
 const char *infer_edf_only(const infer_edf_options *o)

@@ -107,15 +107,6 @@ static bool usage(const infer_syntax *syntax, const char *what, const char *whic
     return false;
 }
 
-static bool parse_choice(const char *option, const char *const *names, size_t count, int *value)
-{
-    size_t index;
-    if (!cli_parse_choice(option, optarg, names, count, &index))
-        return false;
-    *value = (int)index;
-    return true;
-}
-
 /* "cls,mean": each at most once. */
 static bool parse_outputs(infer_options *options, const infer_syntax *syntax)
 {
@@ -157,19 +148,19 @@ static bool set_value(infer_options *o, const infer_syntax *syntax, int option, 
     static const char *const layouts[] = {"epochs", "channels"};
     static const char *const policies[] = {"refuse", "zero", "propagate"};
     static const char *const modes[] = {"auto", "never", "json"};
-    int value = 0;
+    size_t index = 0;
     bool ok = true;
     switch (option) {
     case 'm': o->model = optarg; break;
     case 'c': o->config = optarg; break;
     case 'o': o->out = optarg; break;
     case OPT_INPUT_FORMAT:
-        ok = parse_choice("--input-format", input_formats, 3, &value);
-        o->input_format = (psgvit_format)(PSGVIT_FORMAT_RAW + value);
+        ok = cli_parse_choice("--input-format", optarg, input_formats, 3, &index);
+        o->input_format = (psgvit_format)(PSGVIT_FORMAT_RAW + (int)index);
         break;
     case OPT_LAYOUT:
-        ok = parse_choice("--layout", layouts, 2, &value);
-        o->layout = (infer_layout)(INFER_LAYOUT_EPOCHS + value);
+        ok = cli_parse_choice("--layout", optarg, layouts, 2, &index);
+        o->layout = (infer_layout)(INFER_LAYOUT_EPOCHS + (int)index);
         break;
     case OPT_SAMPLES: return cli_parse_size("--samples", optarg, 1, MOST_SAMPLES, &o->samples);
     case OPT_CHANNELS: return cli_parse_size("--channels", optarg, 1, MOST_CHANNELS, &o->channels);
@@ -189,22 +180,23 @@ static bool set_value(infer_options *o, const infer_syntax *syntax, int option, 
     case OPT_THREADS: return cli_parse_size("--threads", optarg, 1, CLI_THREADS, &o->threads);
     case OPT_BATCH: return cli_parse_size("--batch", optarg, 1, MOST_BATCH, &o->batch);
     case OPT_NAN:
-        ok = parse_choice("--nan", policies, 3, &value);
-        o->nan = (psgvit_nan_policy)value;
+        ok = cli_parse_choice("--nan", optarg, policies, 3, &index);
+        o->nan = (psgvit_nan_policy)index;
         break;
     case OPT_PROGRESS:
-        ok = parse_choice("--progress", modes, 3, &value);
-        o->progress = (progress_mode)value;
+        ok = cli_parse_choice("--progress", optarg, modes, 3, &index);
+        o->progress = (progress_mode)index;
         break;
     case OPT_FORMAT:
-        ok = parse_choice("--format", writer_format_names, WRITER_FORMATS, &value);
-        o->format = (writer_format)value;
+        ok = cli_parse_choice("--format", optarg, writer_format_names, WRITER_FORMATS, &index);
+        o->format = (writer_format)index;
         o->format_given = true;
         break;
-    default: /* those of EDF */
-        value = infer_edf_option(&o->edf, syntax->tool, option, optarg);
-        ok = value == CLI_DONE;
-        *code = ok ? *code : value;
+    default: { /* those of EDF */
+        int found = infer_edf_option(&o->edf, syntax->tool, option, optarg);
+        ok = found == CLI_DONE;
+        *code = ok ? *code : found;
+    }
     }
     return ok;
 }

@@ -161,10 +161,7 @@ static bool take_option(bench_arguments *args, int option, char **argv)
     case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &args->precision);
     case OPT_DEVICE: args->device = optarg; return true;
     case OPT_JSON: args->json = true; return true;
-    case ':': cli_error(CLI_USAGE, "%s: its value is missing", argv[optind - 1]); return false;
-    default:
-        cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]);
-        return false;
+    default: cli_refuse_option(option, argv); return false;
     }
 }
 

@@ -59,12 +59,7 @@ static bool parse(inspect_arguments *args, int argc, char **argv, int *code)
         case OPT_JSON: args->json = true; break;
         case OPT_VERSION: printf("psgvit-inspect %s\n", psgvit_version()); return true;
         case OPT_HELP: fputs(help, stdout); return true;
-        case ':':
-            *code = cli_error(CLI_USAGE, "%s: its value is missing", argv[optind - 1]);
-            return false;
-        default:
-            *code = cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]);
-            return false;
+        default: *code = cli_refuse_option(c, argv); return false;
         }
     }
     if (optind + 1 != argc)

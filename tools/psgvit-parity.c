@@ -137,10 +137,7 @@ static bool take_option(arguments *args, int option, char **argv)
         fputs(help, stdout);
         args->done = true;
         return true;
-    case ':': cli_error(CLI_USAGE, "%s: its value is missing", argv[optind - 1]); return false;
-    default:
-        cli_error(CLI_USAGE, "unknown option '%s', see --help", argv[optind - 1]);
-        return false;
+    default: cli_refuse_option(option, argv); return false;
     }
 }
 
