@@ -264,14 +264,9 @@ typedef struct vk_packer {
     const vk_packing *packing;
     const pv_rows *source;
     size_t rows;   /* of a block */
+    int threads;   /* inside a parallel region of the caller one, as on the CPU */
     float *blocks; /* [threads, rows, cols] */
 } vk_packer;
-
-/* Inside a parallel region of the caller one thread, as on the CPU. */
-static int team_size(void)
-{
-    return omp_in_parallel() ? 1 : omp_get_max_threads();
-}
 
 /* Reads block `index` of the matrix; returns its rows. */
 static size_t read_block(const vk_packer *p, size_t index, float *values)
@@ -294,7 +289,7 @@ static float scale_for(const vk_packer *p, size_t blocks)
     float most = 0.0f;
     if (!(p->packing->limit > 0.0f))
         return 1.0f;
-#pragma omp parallel for reduction(max : most) num_threads(team_size())
+#pragma omp parallel for reduction(max : most) num_threads(p->threads)
     for (size_t b = 0; b < blocks; b++) {
         float *values = own_block(p);
         size_t count = read_block(p, b, values) * p->source->cols;
@@ -311,15 +306,18 @@ static float scale_for(const vk_packer *p, size_t blocks)
 /* Reads, scales and packs the whole matrix into the staging buffer. */
 static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m, psgvit_error *err)
 {
-    vk_packer p = {s->packing, source, BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1, NULL};
+    vk_packer p = {.packing = s->packing,
+                   .source = source,
+                   .rows = BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1,
+                   .threads = omp_in_parallel() ? 1 : omp_get_max_threads()};
     size_t blocks = (source->rows + p.rows - 1) / p.rows;
-    size_t bytes = (size_t)team_size() * p.rows * source->cols * sizeof *p.blocks;
+    size_t bytes = (size_t)p.threads * p.rows * source->cols * sizeof *p.blocks;
     if (!(p.blocks = malloc(bytes)))
         return pv_fail_memory(err, "rows of a weight", bytes);
     float scale = scale_for(&p, blocks);
     void *packed = s->staging->base.host;
     memset(packed, 0, (size_t)m->bytes);
-#pragma omp parallel for num_threads(team_size())
+#pragma omp parallel for num_threads(p.threads)
     for (size_t b = 0; b < blocks; b++) {
         float *values = own_block(&p);
         size_t count = read_block(&p, b, values);

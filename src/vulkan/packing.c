@@ -65,26 +65,27 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+/* Inline, so that `convert` is known where it is called. */
+static inline void pack_rows(const float *rows, size_t first, size_t count, size_t k, float scale,
+                             uint16_t (*convert)(float), uint16_t *packed)
+{
+    for (size_t r = 0; r < count; r++)
+        for (size_t c = 0; c < k; c++)
+            packed[(first + r) * filled(k) + c] = convert(rows[r * k + c] * scale);
+}
+
 static void pack_f16(const float *rows, size_t first, size_t count, size_t n, size_t k,
                      float scale, void *packed)
 {
     (void)n;
-    for (size_t r = 0; r < count; r++) {
-        uint16_t *to = (uint16_t *)packed + (first + r) * filled(k);
-        for (size_t c = 0; c < k; c++)
-            to[c] = to_f16(rows[r * k + c] * scale);
-    }
+    pack_rows(rows, first, count, k, scale, to_f16, packed);
 }
 
 static void pack_bf16(const float *rows, size_t first, size_t count, size_t n, size_t k,
                       float scale, void *packed)
 {
     (void)n;
-    for (size_t r = 0; r < count; r++) {
-        uint16_t *to = (uint16_t *)packed + (first + r) * filled(k);
-        for (size_t c = 0; c < k; c++)
-            to[c] = to_bf16(rows[r * k + c] * scale);
-    }
+    pack_rows(rows, first, count, k, scale, to_bf16, packed);
 }
 
 /* What a normal f16 stands for. */
