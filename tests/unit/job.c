@@ -156,3 +156,40 @@ unsigned char *job_with_stranger(const vector_case *c, size_t *size)
     *size = c->image_size + add;
     return image;
 }
+
+void job_note(job_thread *self, const char *message)
+{
+    if (!self->wrong++)
+        snprintf(self->message, sizeof self->message, "%s", message);
+}
+
+void job_compare(job_thread *self, const vector_case *c, const vector_encoder *e, test_job *job,
+                 const test_job *expected)
+{
+    psgvit_error err;
+    job_clear(c, job);
+    if (job_encode(e, job, &err)) {
+        job_note(self, err.message);
+        return;
+    }
+    for (size_t i = 0; i < c->output_count; i++) {
+        size_t bytes = expected->epochs * job_each(c, i) * sizeof(float);
+        if (expected->out[i] && memcmp(job->out[i], expected->out[i], bytes))
+            job_note(self, "other bits than alone");
+    }
+}
+
+void job_run_threads(void *threads, size_t count, size_t size, void *(*body)(void *))
+{
+    for (size_t i = 0; i < count; i++) {
+        job_thread *self = (job_thread *)((char *)threads + i * size);
+        assert_int_equal(pthread_create(&self->thread, NULL, body, self), 0);
+    }
+    for (size_t i = 0; i < count; i++)
+        pthread_join(((job_thread *)((char *)threads + i * size))->thread, NULL);
+    for (size_t i = 0; i < count; i++) {
+        const job_thread *self = (const job_thread *)((char *)threads + i * size);
+        if (self->wrong)
+            fail_msg("caller %zu: %d times, first: %s", i, self->wrong, self->message);
+    }
+}

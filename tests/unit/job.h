@@ -8,6 +8,8 @@
 
 #include "parity/vector.h"
 
+#include <pthread.h>
+
 /* The small case of each model, and the outputs in the order of vector_case. */
 extern const char *const job_cases[2];
 
@@ -46,6 +48,21 @@ void job_run(const vector_encoder *e, const test_job *job);
 
 /* Asserts that the message has the part. */
 void job_assert_says(const psgvit_error *err, psgvit_status code, const char *part);
+
+/* A thread of the caller, the first field of what its body is given. What it finds wrong is noted
+ * and told at the end: cmocka is for one thread. */
+typedef struct job_thread {
+    pthread_t thread;
+    int wrong;
+    char message[1020]; /* the first */
+} job_thread;
+
+void job_note(job_thread *self, const char *message);
+/* Notes a failure, or outputs with other bits than those of `expected`; runs and writes `job`. */
+void job_compare(job_thread *self, const vector_case *c, const vector_encoder *e, test_job *job,
+                 const test_job *expected);
+/* Runs `count` threads, which are `size` bytes each, and fails the test if one noted something. */
+void job_run_threads(void *threads, size_t count, size_t size, void *(*body)(void *));
 
 /* The case's model with an empty tensor more, 'stranger': what the log warns of. free() it. */
 unsigned char *job_with_stranger(const vector_case *c, size_t *size);

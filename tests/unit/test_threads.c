@@ -21,56 +21,23 @@
 enum { CALLERS = 8, CALLS = 1000 / CALLERS, SHAPES = 6, STORMS = 25 };
 
 typedef struct caller {
-    pthread_t thread;
+    job_thread base;
     psgvit_device *device;
     const vector_case *c;
     const vector_encoder *e;
     test_job job[SHAPES];
     const test_job *expected; /* [SHAPES] */
-    int shapes, calls, wrong;
-    char message[1020];
+    int shapes, calls;
 } caller;
-
-static void note(caller *self, const char *message)
-{
-    if (!self->wrong++)
-        snprintf(self->message, sizeof self->message, "%s", message);
-}
-
-static void compare(caller *self, int shape)
-{
-    const test_job *found = &self->job[shape], *expected = &self->expected[shape];
-    for (size_t i = 0; i < self->c->output_count; i++) {
-        size_t bytes = expected->epochs * job_each(self->c, i) * sizeof(float);
-        if (expected->out[i] && memcmp(found->out[i], expected->out[i], bytes))
-            note(self, "other bits than alone");
-    }
-}
 
 static void *share(void *user)
 {
     caller *self = user;
     for (int n = 0; n < self->calls; n++) {
-        psgvit_error err;
         int shape = n % self->shapes;
-        job_clear(self->c, &self->job[shape]);
-        if (job_encode(self->e, &self->job[shape], &err))
-            note(self, err.message);
-        else
-            compare(self, shape);
+        job_compare(&self->base, self->c, self->e, &self->job[shape], &self->expected[shape]);
     }
     return NULL;
-}
-
-static void run_all(caller *callers, void *(*body)(void *))
-{
-    for (int i = 0; i < CALLERS; i++)
-        assert_int_equal(pthread_create(&callers[i].thread, NULL, body, &callers[i]), 0);
-    for (int i = 0; i < CALLERS; i++)
-        pthread_join(callers[i].thread, NULL);
-    for (int i = 0; i < CALLERS; i++)
-        if (callers[i].wrong)
-            fail_msg("caller %d: %d times, first: %s", i, callers[i].wrong, callers[i].message);
 }
 
 /* The shapes that go through one pool: more than it keeps. */
@@ -103,7 +70,7 @@ static void share_one(const char *name, psgvit_isa isa, int shapes, int calls)
         for (int s = 0; s < shapes; s++)
             callers[i].job[s] = shaped(&c, s);
     }
-    run_all(callers, share);
+    job_run_threads(callers, CALLERS, sizeof *callers, share);
     for (int s = 0; s < shapes; s++) {
         for (int i = 0; i < CALLERS; i++)
             job_free(&callers[i].job[s]);
@@ -140,18 +107,16 @@ static void *storm(void *user)
         psgvit_device *own = NULL;
         psgvit_device_params params = {.struct_size = sizeof params, .threads = 1};
         if (n % 2 && psgvit_device_open(&own, &params, &err))
-            note(self, err.message);
+            job_note(&self->base, err.message);
         psgvit_device *device = own ? own : self->device;
         vector_encoder e = {0};
         const vector_case *c = self->c;
         if (c->eegpt
                 ? eegpt_encoder_open_memory(&e.eegpt, device, c->image, c->image_size, NULL, &err)
                 : osf_encoder_open_memory(&e.osf, device, c->image, c->image_size, NULL, &err))
-            note(self, err.message);
-        else if (job_encode(&e, &self->job[0], &err))
-            note(self, err.message);
+            job_note(&self->base, err.message);
         else
-            compare(self, 0);
+            job_compare(&self->base, c, &e, &self->job[0], &self->expected[0]);
         vector_encoder_close(&e);
         psgvit_device_close(&own);
     }
@@ -179,7 +144,7 @@ static void test_storm(void **state)
                               .expected = &expected[i % 2],
                               .job = {job_make(&cases[i % 2], 1)},
                               .calls = STORMS};
-    run_all(callers, storm);
+    job_run_threads(callers, CALLERS, sizeof *callers, storm);
     for (int i = 0; i < CALLERS; i++)
         job_free(&callers[i].job[0]);
     for (int m = 0; m < 2; m++) {

@@ -19,14 +19,13 @@
 enum { CALLERS = 8, SHAPES = 2, CALLS = 6 };
 
 typedef struct caller {
-    pthread_t thread;
+    job_thread base;
     psgvit_device *device;
     const vector_case *c;
     const vector_encoder *e;
     test_job job[SHAPES];
     const test_job *expected; /* [SHAPES] */
-    int first, wrong;
-    char message[1020];
+    int first;
 } caller;
 
 static psgvit_status open_device(psgvit_device **device, psgvit_error *err)
@@ -36,33 +35,13 @@ static psgvit_status open_device(psgvit_device **device, psgvit_error *err)
     return psgvit_device_open(device, &params, err);
 }
 
-static void note(caller *self, const char *message)
-{
-    if (!self->wrong++)
-        snprintf(self->message, sizeof self->message, "%s", message);
-}
-
-static void encode(caller *self, const vector_encoder *e, int shape)
-{
-    psgvit_error err;
-    test_job *job = &self->job[shape];
-    const test_job *expected = &self->expected[shape];
-    job_clear(self->c, job);
-    if (job_encode(e, job, &err)) {
-        note(self, err.message);
-        return;
-    }
-    for (size_t i = 0; i < self->c->output_count; i++)
-        if (memcmp(job->out[i], expected->out[i],
-                   expected->epochs * job_each(self->c, i) * sizeof(float)))
-            note(self, "other bits than alone");
-}
-
 static void *share(void *user)
 {
     caller *self = user;
-    for (int n = 0; n < CALLS; n++)
-        encode(self, self->e, (self->first + n) % SHAPES);
+    for (int n = 0; n < CALLS; n++) {
+        int shape = (self->first + n) % SHAPES;
+        job_compare(&self->base, self->c, self->e, &self->job[shape], &self->expected[shape]);
+    }
     return NULL;
 }
 
@@ -76,27 +55,16 @@ static void *open_own(void *user)
         vector_encoder e = {0};
         const vector_case *c = self->c;
         if (n && open_device(&own, &err))
-            note(self, err.message);
+            job_note(&self->base, err.message);
         else if (osf_encoder_open_memory(&e.osf, own ? own : self->device, c->image, c->image_size,
                                          NULL, &err))
-            note(self, err.message);
+            job_note(&self->base, err.message);
         else
-            encode(self, &e, 0);
+            job_compare(&self->base, c, &e, &self->job[0], &self->expected[0]);
         vector_encoder_close(&e);
         psgvit_device_close(&own);
     }
     return NULL;
-}
-
-static void run_all(caller *callers, void *(*body)(void *))
-{
-    for (int i = 0; i < CALLERS; i++)
-        assert_int_equal(pthread_create(&callers[i].thread, NULL, body, &callers[i]), 0);
-    for (int i = 0; i < CALLERS; i++)
-        pthread_join(callers[i].thread, NULL);
-    for (int i = 0; i < CALLERS; i++)
-        if (callers[i].wrong)
-            fail_msg("caller %d: %d times, first: %s", i, callers[i].wrong, callers[i].message);
 }
 
 static void run(void *(*body)(void *))
@@ -122,7 +90,7 @@ static void run(void *(*body)(void *))
                               .job = {job_make(&c, 1), job_make(&c, 2)},
                               .expected = expected,
                               .first = i};
-    run_all(callers, body);
+    job_run_threads(callers, CALLERS, sizeof *callers, body);
     for (int i = 0; i < CALLERS; i++)
         for (size_t s = 0; s < SHAPES; s++)
             job_free(&callers[i].job[s]);
