@@ -144,23 +144,6 @@ static int32_t sample24(const unsigned char *bytes)
     return (int32_t)(value ^ 0x800000) - 0x800000;
 }
 
-void pv_edf_physical(const pv_edf *edf, size_t i, const unsigned char *bytes, size_t count,
-                     float *values)
-{
-    const pv_edf_signal *s = &edf->signal[i];
-    double gain = s->gain, offset = s->offset;
-    size_t n = s->per_record;
-    for (size_t r = 0; r < count; r++, values += n) {
-        const unsigned char *record = bytes + r * edf->record_bytes + s->at;
-        if (edf->bdf)
-            for (size_t k = 0; k < n; k++)
-                values[k] = (float)(gain * (offset + sample24(record + 3 * k)));
-        else
-            for (size_t k = 0; k < n; k++)
-                values[k] = (float)(gain * (offset + sample16(record + 2 * k)));
-    }
-}
-
 void pv_edf_digital(const pv_edf *edf, size_t i, const unsigned char *bytes, size_t count,
                     int32_t *values)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * EDF, EDF+C, EDF+D and BDF: the header as it is, with what had to be tolerated in it, and the data
- * records as physical values in the file's own units. No channel is searched for here (montage.h)
- * and nothing is filtered (prepare.h). Specifications: edfplus.info; BioSemi's BDF.
+ * records as they are stored, with what makes physical values of them. No channel is searched for
+ * here (montage.h) and nothing is filtered (prepare.h). Specifications: edfplus.info; BioSemi's
+ * BDF.
  */
 #ifndef PV_RECORDING_EDF_H
 #define PV_RECORDING_EDF_H
@@ -26,7 +27,8 @@ typedef struct pv_edf_signal {
     int32_t digital_min, digital_max;
     size_t per_record;   /* samples in a data record */
     double rate;         /* Hz; 0 in a file of annotations alone whose records have no duration */
-    double gain, offset; /* physical = gain * (offset + digital), in this order, as in EDFlib */
+    double gain, offset; /* physical = gain * (offset + digital), in this order, as in EDFlib; 0 if
+                            the signal has a defect */
     bool annotations;    /* "EDF Annotations", "BDF Annotations": no signal */
     char defect[96];     /* why it can't be used, such as a zero physical range; "" if it can */
     size_t at;           /* offset in a data record, bytes */
@@ -66,15 +68,12 @@ psgvit_status pv_edf_open(pv_edf **edf, const pv_source *source, const pv_log *l
 void pv_edf_close(pv_edf *edf);
 
 /* Records [first, first + count), as they lie in the file: count * record_bytes. Thread-safety:
- * safe, as the next two. */
+ * safe, as the next one. */
 psgvit_status pv_edf_read(const pv_edf *edf, size_t first, size_t count, unsigned char *bytes,
                           psgvit_error *err);
-/* Signal i of `count` records that stand in `bytes`: count * per_record physical values, computed
- * in double. Samples beyond the digital range are kept, as pyedflib and edfio do (EDFlib itself
- * cuts them off). All 0 if the signal has a defect. */
-void pv_edf_physical(const pv_edf *edf, size_t i, const unsigned char *bytes, size_t count,
-                     float *values);
-/* The same as they are stored. */
+/* Signal i of `count` records that stand in `bytes`: count * per_record values as they are stored.
+ * Those beyond the digital range are kept, as pyedflib and edfio do (EDFlib itself cuts them off).
+ */
 void pv_edf_digital(const pv_edf *edf, size_t i, const unsigned char *bytes, size_t count,
                     int32_t *values);
 /* How many annotations with a text there are in all records. */

@@ -3,7 +3,7 @@
  * EDF files from hostile bytes: the header, the onsets, all samples and annotations. What the
  * reader promises of an opened file is looked at, too.
  */
-#include "recording/edf.h"
+#include "recording/physical.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -41,8 +41,8 @@ static void read_signal(const pv_edf *edf, size_t i, const unsigned char *bytes,
     float *physical = malloc(n * sizeof *physical + 1);
     int32_t *digital = malloc(n * sizeof *digital + 1);
     promise(physical && digital);
-    pv_edf_physical(edf, i, bytes, count, physical);
     pv_edf_digital(edf, i, bytes, count, digital);
+    edf_physical(edf, i, digital, count, physical);
     for (size_t k = 0; k < n; k++)
         promise(isfinite(physical[k]) && digital[k] >= -0x800000 && digital[k] < 0x800000);
     free(physical);

@@ -6,7 +6,7 @@
  */
 #define _POSIX_C_SOURCE 200809L /* getline */
 #include "json_out.h"
-#include "recording/edf.h"
+#include "recording/physical.h"
 
 #include <edflib.h>
 #include <fcntl.h>
@@ -44,8 +44,8 @@ static void read_signal(const pv_edf *edf, size_t i, float *physical, int32_t *d
     for (size_t r = 0; r < edf->records; r++) {
         if (pv_edf_read(edf, r, 1, bytes, &err))
             exit(3);
-        pv_edf_physical(edf, i, bytes, 1, physical + r * n);
         pv_edf_digital(edf, i, bytes, 1, digital + r * n);
+        edf_physical(edf, i, digital + r * n, 1, physical + r * n);
     }
     free(bytes);
 }

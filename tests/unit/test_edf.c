@@ -5,6 +5,7 @@
  */
 #define _POSIX_C_SOURCE 200809L /* fileno */
 #include "recording/edf_parse.h"
+#include "recording/physical.h"
 #include "unit/edf_file.h"
 
 #include <math.h>
@@ -108,8 +109,8 @@ static void check_samples(bool bdf)
     assert_int_equal(pv_edf_read(edf, 2, 3, bytes, &err), PSGVIT_OK);
     for (size_t i = 0; i < 3; i++) {
         const pv_edf_signal *s = &edf->signal[i];
-        pv_edf_physical(edf, i, bytes, 3, physical);
         pv_edf_digital(edf, i, bytes, 3, digital);
+        edf_physical(edf, i, digital, 3, physical);
         for (size_t k = 0; k < 150; k++) {
             int32_t expected = edf_sample(&file, i, 2 + k / 50, k % 50);
             assert_int_equal(digital[k], expected);
@@ -150,7 +151,7 @@ static void test_extremes(void **state)
         int32_t digital[3], most = bdf ? 8388607 : 32767;
         float physical[3];
         pv_edf_digital(edf, 0, edf_file_at(&file, 0, 0), 1, digital);
-        pv_edf_physical(edf, 0, edf_file_at(&file, 0, 0), 1, physical);
+        edf_physical(edf, 0, digital, 1, physical);
         assert_int_equal(digital[0], most);
         assert_int_equal(digital[1], -most - 1);
         assert_int_equal(digital[2], -1);
@@ -439,6 +440,7 @@ static void test_defects(void **state)
         edf_file file;
         psgvit_error err;
         unsigned char bytes[24];
+        int32_t digital[4];
         float zeros[4], values[4];
         edf_file_make(&file, false, 3, 4, 2);
         edf_file_set(&file, cases[i].field, 1, cases[i].text);
@@ -449,8 +451,10 @@ static void test_defects(void **state)
         assert_string_equal(edf->signal[0].defect, "");
         assert_string_equal(edf->signal[2].defect, "");
         assert_int_equal(pv_edf_read(edf, 1, 1, bytes, &err), PSGVIT_OK);
-        pv_edf_physical(edf, 1, bytes, 1, zeros);
-        pv_edf_physical(edf, 2, bytes, 1, values);
+        pv_edf_digital(edf, 1, bytes, 1, digital);
+        edf_physical(edf, 1, digital, 1, zeros);
+        pv_edf_digital(edf, 2, bytes, 1, digital);
+        edf_physical(edf, 2, digital, 1, values);
         for (size_t k = 0; k < 4; k++) {
             const pv_edf_signal *s = &edf->signal[2];
             assert_true(zeros[k] == 0.0f);
