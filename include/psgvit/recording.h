@@ -62,7 +62,8 @@ typedef enum psgvit_cohort {
     PSGVIT_COHORTS, /* how many there are */
 } psgvit_cohort;
 
-/* "auto", "generic", "shhs" ...; "?" for no cohort. */
+/* "auto", "generic", "shhs" ...; "?" for no cohort. Lives for ever. Thread-safety: safe, as that of
+ * the next two. */
 PSGVIT_API const char *psgvit_cohort_name(psgvit_cohort cohort);
 
 /* How an EDF's signals become the model's. A name is for ever: a change of the recipe is a new
@@ -86,7 +87,7 @@ typedef enum psgvit_prep {
     PSGVIT_PREPS,               /* how many there are */
 } psgvit_prep;
 
-/* "default", "none", "osf-train" ...; "?" for no preset. */
+/* "default", "none", "osf-train" ...; "?" for no preset. Lives for ever. */
 PSGVIT_API const char *psgvit_prep_name(psgvit_prep prep);
 /* Of the recipe, from 1 on; 0 for no preset. */
 PSGVIT_API int psgvit_prep_version(psgvit_prep prep);
@@ -179,7 +180,9 @@ typedef struct psgvit_recording_info {
 typedef struct psgvit_recording psgvit_recording;
 
 /* Opens a file, a pipe, or "-", standard input. What can't be sought in is read to its end here; a
- * device is refused. PSGVIT_E_INPUT names the file, what was expected and what was found. */
+ * device is refused. Of an EDF the channels are found and a first pass over the file is made here.
+ * PSGVIT_E_INPUT names the file, what was expected and what was found, PSGVIT_E_ARGUMENT the field
+ * of params or the line of the aliases. Thread-safety: safe. */
 PSGVIT_API psgvit_status psgvit_recording_open(psgvit_recording **recording, const char *path,
                                                const psgvit_recording_params *params,
                                                psgvit_error *err);
@@ -192,9 +195,10 @@ PSGVIT_API const psgvit_recording_info *psgvit_recording_get_info(
 PSGVIT_API psgvit_status psgvit_recording_read(psgvit_recording *recording, float *signal,
                                                size_t capacity, size_t *epochs, psgvit_error *err);
 /* Seconds from the file's start to the start of epoch `index`; epochs that were left out are not
- * counted. 0 for other formats than EDF. */
+ * counted. 0 for other formats than EDF, and past the last epoch. */
 PSGVIT_API double psgvit_recording_epoch_start(const psgvit_recording *recording, size_t index);
-/* Seconds from the file's start to the start of the i-th epoch that was left out; i < skipped. */
+/* Seconds from the file's start to the start of the i-th epoch that was left out; 0 unless i is
+ * below info's `skipped`. */
 PSGVIT_API double psgvit_recording_skipped_start(const psgvit_recording *recording, size_t i);
 
 /* ---- what an EDF itself says ----------------------------------------------------------------- */
@@ -233,7 +237,8 @@ typedef struct psgvit_edf_info {
 /* Belongs to the recording; NULL if that is no EDF. A recording that is opened without channels is
  * looked at only: nothing is searched for in it or prepared. */
 PSGVIT_API const psgvit_edf_info *psgvit_recording_get_edf(const psgvit_recording *recording);
-/* Reads through an EDF for its annotations, those with a text; other formats have none. */
+/* Reads through an EDF for its annotations, those with a text; other formats have none. Fails as
+ * psgvit_recording_read does. */
 PSGVIT_API psgvit_status psgvit_recording_count_annotations(const psgvit_recording *recording,
                                                             size_t *count, psgvit_error *err);
 
