@@ -20,7 +20,8 @@
 #     --osf-repo FOLDER  a clone of OSF's own code, which the peers then run in place of reference/
 #     --tools FOLDER     run the tools that lie there, build nothing
 #     --results FOLDER   where results go (default bench_results)
-#     --no-figures       measure alone; scripts/generate_figures.py FOLDER draws, here or elsewhere
+#     --no-figures       measure alone; scripts/generate_figures.py FOLDER... draws, here or
+#                        elsewhere, also several machines' results as one
 #
 # It writes bench_results/<time>_<cpu>_<gpu>/: machine.json, results.json (rows of psgvit-bench, and
 # of the peers with the field `peer`) and the charts. PYTHON names the Python; else build/venv's

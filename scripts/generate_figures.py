@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Draws the charts of a benchmark again.
+"""Draws the charts of one benchmark again, or of several machines' together.
 
-    scripts/generate_figures.py RESULTS [--out FOLDER]
+    scripts/generate_figures.py RESULTS... [--out FOLDER] [--format png,svg]
 
-RESULTS is a folder that bench.sh made (machine.json, results.json); each chart becomes an SVG and a
-PNG there, or in FOLDER. A chart whose rows were not measured is left out, and said so. Bars and
-points are medians, whiskers go from the fastest to the slowest run. Legible in grey print: series
-differ by hatch, marker and line. Needs matplotlib alone.
+RESULTS is a folder that bench.sh made (machine.json, results.json), here or elsewhere; each chart
+becomes a PNG and an SVG in the first one, or in FOLDER. With several, a series bears the letter of
+its machine, which the caption names. A chart whose rows were not measured is left out, and said so.
+Bars and points are medians, whiskers go from the fastest to the slowest run. Legible in grey print:
+series differ by hatch, marker and line. Needs matplotlib alone.
 """
 import argparse
-import json
+import io
 import pathlib
 import re
 import statistics
@@ -23,125 +24,14 @@ except ImportError:
     sys.exit("generate_figures.py needs matplotlib: pip install matplotlib")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from PIL import Image  # comes with matplotlib
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-LINEAR_ALONE = "linear layers alone, bare OpenBLAS"
-# What a series looks like wherever it is drawn: colour, hatch, marker, line. Any of them tells it.
-LOOKS = {
-    ("", "cpu", "f32"): ("#1b4f8a", "", "o", "-"),
-    ("", "cpu", "bf16"): ("#79b4dd", "///", "s", "--"),
-    ("", "cpu", "f16"): ("#a8dce0", "oo", "p", ":"),
-    ("", "vulkan", "f32"): ("#d9661f", "xx", "D", "-"),
-    ("", "vulkan", "f16"): ("#f2b45c", "...", "d", "--"),
-    ("", "vulkan", "bf16"): ("#ead9a0", "**", "*", ":"),
-    ("pytorch", "cpu", "f32"): ("#a6a6a6", "", "^", "--"),
-    ("pytorch-compiled", "cpu", "f32"): ("#d9d9d9", "\\\\\\", "v", "-."),
-    ("onnxruntime", "cpu", "f32"): ("#5f9e6e", "---", "<", ":"),
-    ("openvino", "cpu", "f32"): ("#a678b8", "+++", ">", (0, (6, 1, 1, 1, 1, 1))),
-    ("pytorch", "cuda", "f32"): ("#595959", "|||", "P", "--"),
-    ("pytorch-compiled", "cuda", "f32"): ("#f5f5f5", "OO", "X", "-."),
-    (LINEAR_ALONE, "cpu", "f32"): ("#ffffff", "", "_", ":"),
-}
-PEERS = {"pytorch": "PyTorch", "pytorch-compiled": "PyTorch, compiled",
-         "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", LINEAR_ALONE: LINEAR_ALONE}
-PLACES = {"cpu": "CPU", "vulkan": "Vulkan", "cuda": "CUDA"}
+from bench_rows import Results, eegpt_rows, eegpt_size, letter, row_order, sizes_label
+
 WIDTH = 9.0  # of a chart, in inches
+COLOURS = 64  # of a PNG's palette: a third of the bytes, and nothing to see
 LOG_FROM = 12  # a ratio of largest to smallest that a linear axis no longer shows
-
-
-# ---- rows ---------------------------------------------------------------------------------------
-
-class Row:
-    """One measured row: its times in ms, and what it belongs to."""
-
-    def __init__(self, fields):
-        self.model, self.batch = fields["model"], fields["batch"]
-        self.channels = fields.get("channels")
-        self.times = fields.get("times_ms") or [fields["min_ms"], fields["median_ms"],
-                                                fields["p99_ms"]]
-        self.median = fields["median_ms"]
-        self.load, self.memory = fields.get("load_ms"), fields.get("peak_rss_mb")
-        self.peer, self.backend = fields.get("peer"), fields["backend"]
-        self.precision = fields["precision"]
-
-    @property
-    def series(self):
-        return (self.peer or "", self.backend, self.precision)
-
-    def spread(self, scale=1.0):
-        """Of the whiskers, below and above the median."""
-        return ((self.median - min(self.times)) * scale, (max(self.times) - self.median) * scale)
-
-
-def linear_alone(fields):
-    """The row of bare BLAS that was measured in turn with this one; only its median is known."""
-    blas = fields["blas_ms"]
-    return Row({**fields, "peer": LINEAR_ALONE, "median_ms": blas, "times_ms": [blas]})
-
-
-class Results:
-    def __init__(self, folder):
-        try:
-            self.machine = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
-            fields = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            sys.exit(f"{folder}: not the results of a benchmark: {error}")
-        self.rows = [Row(f) for f in fields]
-        self.blas = [linear_alone(f) for f in fields if f.get("blas_ms") and not f.get("peer")]
-        self.osf = self.main_osf()
-
-    def main_osf(self):
-        """The OSF that was measured at the most batches."""
-        batches = {}
-        for row in self.rows:
-            if row.model.startswith("osf-"):
-                batches.setdefault(row.model, set()).add(row.batch)
-        return max(batches, key=lambda m: len(batches[m])) if batches else None
-
-    def pick(self, keep, blas=False):
-        """{series: [row...]} of the rows that `keep` wants; ours first, then peers by name."""
-        found = {}
-        for row in self.rows + (self.blas if blas else []):
-            if keep(row):
-                found.setdefault(row.series, []).append(row)
-        return {series: found[series] for series in LOOKS if series in found}
-
-    def osf_rows(self, keep=lambda r: True, blas=False):
-        return self.pick(lambda r: r.model == self.osf and r.channels == 12 and keep(r), blas)
-
-
-def label(series):
-    peer, backend, precision = series
-    if peer == LINEAR_ALONE:
-        return peer
-    name = f"{PEERS.get(peer, peer)}, {PLACES[backend]}" if peer else f"psgvit, {PLACES[backend]}"
-    return name if precision == "f32" else f"{name}, {precision}"
-
-
-def eegpt_size(model):
-    """(channels, samples) of "eegpt:22x1000[:8]"."""
-    found = re.match(r"eegpt:(\d+)x(\d+)", model)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def row_order(row):
-    """EEGPT by channels, then by samples; OSF by batch."""
-    channels, samples = eegpt_size(row.model) or (0, 0)
-    return (samples != 1000, channels, samples, row.batch)
-
-
-def sizes_label(rows):
-    """Of an axis with EEGPT's configurations; psgvit-bench's depth is 2 where none is named."""
-    models = [r.model.split(":") for of_series in rows.values() for r in of_series]
-    depths = sorted({m[2] if len(m) > 2 else "2" for m in models})
-    return f"channels x samples (256 Hz), depth {', '.join(depths)}"
-
-
-def eegpt_rows(results, keep=lambda c, t: True):
-    def wanted(row):
-        size = eegpt_size(row.model)
-        return size and row.batch == 1 and keep(*size)
-    return results.pick(wanted)
 
 
 # ---- drawing ------------------------------------------------------------------------------------
@@ -197,7 +87,7 @@ class Sheet:
     """One chart: title and legend above the axes, the caption with machine and date below."""
 
     def __init__(self, results, title, columns=1, height=4.2):
-        self.machine, self.title, self.seen = results.machine, title, {}
+        self.results, self.title, self.seen = results, title, {}
         self.figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), squeeze=False,
                                          layout="constrained")
         self.axes = list(axes[0])
@@ -209,7 +99,7 @@ class Sheet:
         room = wide * 0.9 * WIDTH / len(self.axes) / len(groups)  # inches that a bar is wide
         values = []
         for i, key in enumerate(series):
-            colour, hatch, _, _ = LOOKS[key]
+            colour, hatch, *_ = self.results.looks[key]
             got = [(g, value(key, name)) for g, name in enumerate(groups)]
             got = [(g + (i - (len(series) - 1) / 2) * wide, *v) for g, v in got if v]
             self.seen[key] = ax.bar([g for g, _, _ in got], [m for _, m, _ in got], wide,
@@ -230,7 +120,7 @@ class Sheet:
         """A bar to the right for each series, whose name stands in front."""
         values = []
         for i, (key, of_series) in enumerate(rows.items()):
-            colour, hatch, _, _ = LOOKS[key]
+            colour, hatch, *_ = self.results.looks[key]
             for row in filter(keep, of_series):
                 spread = row.spread()
                 ax.barh(i, row.median, 0.7, color=colour, hatch=hatch, edgecolor="black",
@@ -239,7 +129,7 @@ class Sheet:
                 ax.annotate(number(row.median), (row.median + spread[1], i), (4, 0), va="center",
                             textcoords="offset points", fontsize=8)
                 values += [row.median - spread[0], row.median + spread[1]]
-        ax.set_yticks(range(len(rows)), [label(s) for s in rows])
+        ax.set_yticks(range(len(rows)), [self.results.label(s) for s in rows])
         ax.set_ylim(len(rows) - 0.5, -0.5)
         scale_values(ax, values, "x")
         ax.grid(axis="x", linewidth=0.4, color="#bbbbbb")
@@ -249,13 +139,13 @@ class Sheet:
         """One line a series through its medians, with whiskers. x(row) is where a row lies."""
         values = []
         for key, of_series in rows.items():
-            colour, _, marker, style = LOOKS[key]
+            colour, _, marker, style, filled = self.results.looks[key]
             of_series = sorted(of_series, key=x)
             medians = [r.median * scale(r) for r in of_series]
             spreads = [r.spread(scale(r)) for r in of_series]
             self.seen[key] = ax.errorbar(
                 [x(r) for r in of_series], medians, yerr=list(zip(*spreads)),
-                color=line_colour(colour), mfc=colour, marker=marker, linestyle=style,
+                color=line_colour(colour), mfc=filled, marker=marker, linestyle=style,
                 markeredgecolor="black", markeredgewidth=0.7, markersize=6,
                 linewidth=1.5, ecolor="black", elinewidth=0.8, capsize=2)
             values += [m - s[0] for m, s in zip(medians, spreads)]
@@ -264,30 +154,35 @@ class Sheet:
         scale_values(ax, values)
 
     def caption(self, note):
-        m = self.machine
-        on = f"{m['cpu']} ({m['isa']}, {m['threads']} threads)"
-        if m.get("gpu"):
-            on += f"; {m['gpu']} (driver {m['gpu_driver']})"
-        code = m["commit"] + (" with changes" if m["modified"] else "")
-        text = (f"{note} {on}. libpsgvit {m['version']}{', commit ' + code if code else ''}; "
-                f"{m['system']}, {m['compiler'] or 'compiler unknown'}; "
-                f"{m['time'][:10]}. Synthetic weights.")
-        return textwrap.fill(text, 170)
+        places = [self.results.place(i) for i in range(len(self.results.machines))]
+        if len(places) == 1:
+            return textwrap.fill(f"{note} Synthetic weights. {places[0]}", 170)
+        lines = [f"{letter(i)}: {place}" for i, place in enumerate(places)]
+        lines.insert(0, f"{note} Synthetic weights.")
+        return "\n".join(textwrap.fill(line, 170) for line in lines)
 
-    def save(self, folder, name, note="Median; whiskers: fastest and slowest run."):
+    def save(self, out, name, note="Median; whiskers: fastest and slowest run."):
         if self.seen:
-            self.figure.legend(self.seen.values(), [label(s) for s in self.seen], fontsize=8,
+            self.figure.legend(self.seen.values(), [self.results.label(s) for s in self.seen],
                                loc="outside upper left", ncols=4, frameon=False, handlelength=3,
-                               title=self.title, title_fontsize=12, alignment="left")
+                               fontsize=8, title=self.title, title_fontsize=12, alignment="left")
         else:
             self.figure.suptitle(self.title, fontsize=12, x=0.01, ha="left")
         self.figure.supxlabel(self.caption(note), fontsize=6.5, x=0.01, ha="left",
                               color="#333333")
-        for kind in ("svg", "png"):
-            self.figure.savefig(folder / f"{name}.{kind}", dpi=150,
-                                metadata={"Date": None} if kind == "svg" else None)
+        for kind in out.kinds:
+            file = out.folder / f"{name}.{kind}"
+            if kind == "svg":
+                self.figure.savefig(file, metadata={"Date": None})
+            else:
+                drawn = io.BytesIO()
+                self.figure.savefig(drawn, format="png", dpi=150)
+                picture = Image.open(drawn).convert("RGB")
+                smaller = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE,
+                                           dither=Image.Dither.NONE)
+                smaller.save(file, optimize=True)
+            print(file)
         plt.close(self.figure)
-        print(folder / f"{name}.png")
 
 
 def median_of(rows, keep):
@@ -302,7 +197,7 @@ def median_of(rows, keep):
 
 # ---- the charts ---------------------------------------------------------------------------------
 
-def osf_latency(results, folder):
+def osf_latency(results, out):
     rows = results.osf_rows(blas=True)
     batches = sorted({r.batch for of_series in rows.values() for r in of_series if r.batch <= 16})
     if not batches:
@@ -315,11 +210,11 @@ def osf_latency(results, folder):
         if ax is not sheet.axes[0]:
             ax.set_yticklabels([])
         ax.set_xlabel(f"latency of {batch} epoch{'s' if batch > 1 else ''} (ms)")
-    sheet.save(folder, "osf_latency")
+    sheet.save(out, "osf_latency")
     return True
 
 
-def osf_batch_scaling(results, folder):
+def osf_batch_scaling(results, out):
     rows = results.osf_rows(blas=True)
     batches = sorted({r.batch for of_series in rows.values() for r in of_series})
     if len(batches) < 2:
@@ -333,7 +228,7 @@ def osf_batch_scaling(results, folder):
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("epochs in a batch (30 s each)")
         ax.set_ylabel(what)
-    sheet.save(folder, "osf_batch_scaling")
+    sheet.save(out, "osf_batch_scaling")
     return True
 
 
@@ -347,7 +242,7 @@ def box(ax, values, at, tall=0.22):
     ax.plot([middle, middle], [at - tall / 2, at + tall / 2], color="black", linewidth=2.0)
 
 
-def latency_distribution(results, folder):
+def latency_distribution(results, out):
     """Every run around its series' median: in percent, so that a GPU fits beside a CPU."""
     panels = [results.osf_rows(lambda r: r.batch == 1),
               eegpt_rows(results, lambda c, t: (c, t) == (22, 1000))]
@@ -361,25 +256,25 @@ def latency_distribution(results, folder):
         for i, (key, of_series) in enumerate(rows.items()):
             row = of_series[0]
             percent = [100.0 * t / row.median for t in row.times]
-            colour, _, marker, _ = LOOKS[key]
+            colour, _, marker, _, filled = results.looks[key]
             # Runs in their order from top to bottom, beside a box of the quartiles.
             step = 0.5 / max(len(percent) - 1, 1)
             ax.scatter(percent, [i - 0.05 + step * k for k in range(len(percent))], s=9,
-                       color=colour, marker=marker, edgecolor="black", linewidth=0.3)
+                       color=filled, marker=marker, edgecolor="black", linewidth=0.3)
             box(ax, percent, i - 0.25)
         ax.set_yticks(range(len(rows)), [
-            f"{label(k)}\nmedian {number(r[0].median)} ms\n{len(r[0].times)} runs"
+            f"{results.label(k)}\nmedian {number(r[0].median)} ms\n{len(r[0].times)} runs"
             for k, r in rows.items()], fontsize=7)
         ax.set_ylim(len(rows) - 0.4, -0.5)
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("latency (% of the median)")
         ax.grid(axis="x", linewidth=0.4, color="#bbbbbb")
-    sheet.save(folder, "latency_distribution",
+    sheet.save(out, "latency_distribution",
                "Box: quartiles, whiskers fastest and slowest run; below it every run, in order.")
     return True
 
 
-def osf_channel_scaling(results, folder):
+def osf_channel_scaling(results, out):
     rows = results.pick(lambda r: r.model == results.osf and r.batch == 1 and not r.peer)
     channels = sorted({r.channels for of_series in rows.values() for r in of_series})
     if len(channels) < 2:
@@ -390,11 +285,11 @@ def osf_channel_scaling(results, folder):
     ax.set_xticks(channels)
     ax.set_xlabel("channels with a signal, of 12 (the others are zeros)")
     ax.set_ylabel("latency of one epoch (ms)")
-    sheet.save(folder, "osf_channel_scaling")
+    sheet.save(out, "osf_channel_scaling")
     return True
 
 
-def load_time(results, folder):
+def load_time(results, out):
     rows = results.pick(lambda r: not r.peer and r.batch == 1 and r.load and
                         (r.model.startswith("osf-") and r.channels == 12
                          or eegpt_size(r.model) == (22, 1000)))
@@ -408,12 +303,12 @@ def load_time(results, folder):
             return next(((of_row(r), (0, 0)) for r in rows[series] if short(r.model) == name), None)
         sheet.bars(ax, models, list(rows), value)
         ax.set_ylabel(what)
-    sheet.save(folder, "load_time", "Median of 3 processes that open the model from the page cache "
+    sheet.save(out, "load_time", "Median of 3 processes that open the model from the page cache "
                "and run one epoch; memory: the largest peak of the process.")
     return True
 
 
-def osf_variants(results, folder):
+def osf_variants(results, out):
     rows = results.pick(lambda r: r.model.startswith("osf-") and r.channels == 12 and r.batch == 1)
     models = in_order(rows)
     if len(models) < 2:
@@ -423,7 +318,7 @@ def osf_variants(results, folder):
                median_of(rows, lambda row, name: short(row.model) == name))
     sheet.axes[0].set_ylabel("latency of one epoch (ms)")
     sheet.axes[0].set_xlabel("variant")
-    sheet.save(folder, "osf_variants")
+    sheet.save(out, "osf_variants")
     return True
 
 
@@ -441,7 +336,7 @@ def in_order(rows):
         m.startswith("eegpt"), sizes.index(m[4:]) if m.startswith("osf-") else 0, m))]
 
 
-def eegpt_latency(results, folder):
+def eegpt_latency(results, out):
     rows = eegpt_rows(results)
     sizes = {"%d x %d" % eegpt_size(r.model): row_order(r) for of in rows.values() for r in of}
     if not sizes:
@@ -451,11 +346,11 @@ def eegpt_latency(results, folder):
                median_of(rows, lambda row, name: "%d x %d" % eegpt_size(row.model) == name))
     sheet.axes[0].set_xlabel(sizes_label(rows))
     sheet.axes[0].set_ylabel("latency of one window (ms)")
-    sheet.save(folder, "eegpt_latency")
+    sheet.save(out, "eegpt_latency")
     return True
 
 
-def eegpt_scaling(results, folder, name, title, keep, index, what):
+def eegpt_scaling(results, out, name, title, keep, index, what):
     rows = eegpt_rows(results, keep)
     at = sorted({eegpt_size(r.model)[index] for of_series in rows.values() for r in of_series})
     if len(at) < 2:
@@ -467,28 +362,29 @@ def eegpt_scaling(results, folder, name, title, keep, index, what):
     ax.set_xticks(at)
     ax.set_xlabel(what)
     ax.set_ylabel("latency of one window (ms)")
-    sheet.save(folder, name)
+    sheet.save(out, name)
     return True
 
 
-def eegpt_channel_scaling(results, folder):
-    return eegpt_scaling(results, folder, "eegpt_channel_scaling", "EEGPT: channel scaling, B = 1",
+def eegpt_channel_scaling(results, out):
+    return eegpt_scaling(results, out, "eegpt_channel_scaling", "EEGPT: channel scaling, B = 1",
                          lambda c, t: t == 1000, 0, "channels (1000 samples each)")
 
 
-def eegpt_time_scaling(results, folder):
-    return eegpt_scaling(results, folder, "eegpt_time_scaling", "EEGPT: time scaling, B = 1",
+def eegpt_time_scaling(results, out):
+    return eegpt_scaling(results, out, "eegpt_time_scaling", "EEGPT: time scaling, B = 1",
                          lambda c, t: c == 22, 1, "samples (22 channels at 256 Hz)")
 
 
-def speed_up(results, folder):
-    """Peers' medians by ours: each against our row of its precision on the same kind of device."""
-    ours = {(r.model, r.batch, r.backend, r.precision): r.median for r in results.rows
+def speed_up(results, out):
+    """Peers' medians by ours: each against our row of its precision on the same machine."""
+    ours = {(r.model, r.batch, r.backend, r.precision, r.machine): r.median
+            for r in results.rows
             if not r.peer and (r.channels == 12 or not r.model.startswith("osf-"))}
     device = {"cpu": "cpu", "cuda": "vulkan"}
 
     def ratio(row):
-        own = ours.get((row.model, row.batch, device[row.backend], row.precision))
+        own = ours.get((row.model, row.batch, device[row.backend], row.precision, row.machine))
         return row.median / own if own else None
 
     drawn = False
@@ -510,7 +406,7 @@ def speed_up(results, folder):
         ax.axhline(1.0, color="black", linewidth=1.2)
         ax.set_ylabel("peer's median / psgvit's median")
         ax.set_xlabel("batch" if first == results.osf else sizes_label(rows))
-        sheet.save(folder, name, "Above the line psgvit is faster.")
+        sheet.save(out, name, "Above the line psgvit is faster.")
         drawn = True
     return drawn
 
@@ -519,22 +415,37 @@ CHARTS = [osf_latency, osf_batch_scaling, latency_distribution, osf_channel_scal
           osf_variants, eegpt_latency, eegpt_channel_scaling, eegpt_time_scaling, speed_up]
 
 
+class Out:
+    """Where charts go, and as what."""
+
+    def __init__(self, folder, kinds):
+        self.folder, self.kinds = folder, kinds
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def kinds_of(text):
+    kinds = text.split(",")
+    if not set(kinds) <= {"png", "svg"}:
+        raise argparse.ArgumentTypeError(f"expected png, svg or png,svg, found '{text}'")
+    return kinds
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS")
+    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS", nargs="+")
     parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--format", type=kinds_of, metavar="LIST", default=["png", "svg"])
     args = parser.parse_args()
-    folder = args.out or args.results
     results = Results(args.results)
-    folder.mkdir(parents=True, exist_ok=True)
+    out = Out(args.out or args.results[0], args.format)
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "psgvit", "hatch.linewidth": 0.6,
                          "axes.spines.top": False, "axes.spines.right": False})
-    left_out = [chart.__name__ for chart in CHARTS if not chart(results, folder)]
+    left_out = [chart.__name__ for chart in CHARTS if not chart(results, out)]
     if left_out:
         print(f"Not measured, so not drawn: {', '.join(left_out)}", file=sys.stderr)
     if len(left_out) == len(CHARTS):
-        sys.exit(f"{args.results}: no chart can be drawn of these results")
+        sys.exit(f"{args.results[0]}: no chart can be drawn of these results")
 
 
 if __name__ == "__main__":

@@ -178,6 +178,45 @@ class Results(unittest.TestCase):
         for chart in out.iterdir():
             self.assertEqual(chart.read_bytes(), (again / chart.name).read_bytes(), chart.name)
 
+    def test_results_of_two_machines(self):
+        """In one chart: every series bears its machine's letter, and each is compared with its own
+        machine's rows."""
+        table = made_up()
+        folders = [self.folder / name for name in ("here", "elsewhere")]
+        machines = [dict(MACHINE, gpu=None),
+                    dict(MACHINE, cpu="Another CPU", gpu="Another GPU", commit="", threads=3)]
+        halves = [[r for r in table if r["backend"] == "cpu"],
+                  [dict(r, isa="amx", threads=2) for r in table
+                   if r["backend"] != "cpu" or "peer" not in r]]
+        for folder, machine, rows in zip(folders, machines, halves):
+            folder.mkdir()
+            (folder / "machine.json").write_text(json.dumps(machine))
+            (folder / "results.json").write_text(json.dumps(rows))
+        out = self.folder / "charts"
+        self.run_script("generate_figures.py", *folders, "--out", out)
+        self.check_charts(out, CHARTS | SPEED_UP)
+        sys.path.insert(0, str(SCRIPTS))
+        from bench_rows import Results as Rows
+
+        rows = Rows(folders)
+        self.assertEqual([rows.label(s) for s in rows.looks][:4],
+                         ["psgvit, CPU [A]", "psgvit, CPU [B]", "psgvit, CPU, bf16 [A]",
+                          "psgvit, CPU, bf16 [B]"])
+        self.assertEqual(len(set(rows.looks.values())), len(rows.looks))
+        self.assertIn("Another CPU (amx, 2 threads); Another GPU", rows.place(1))
+        self.assertNotIn("commit", rows.place(1))
+        self.assertIn("9999X 16-Core Processor (avx512, 16 threads). libpsgvit 0.1.0, commit 0123",
+                      rows.place(0))
+
+    def test_one_format(self):
+        self.write(made_up())
+        out = self.folder / "charts"
+        self.run_script("generate_figures.py", self.folder, "--out", out, "--format", "png")
+        self.assertEqual({f.name for f in out.iterdir()}, {f"{c}.png" for c in CHARTS | SPEED_UP})
+        self.assertLess(sum(f.stat().st_size for f in out.iterdir()), 600e3)
+        done = self.run_script("generate_figures.py", self.folder, "--format", "gif", code=2)
+        self.assertIn("'gif'", done.stderr)
+
     def test_what_was_not_measured_is_left_out(self):
         rng = random.Random(2)
         self.write([row(rng, "osf-base", 1, 100.0)])
