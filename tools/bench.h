@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parts of psgvit-bench share. bench_model.c is a model on a device with its signal and
- * outputs, bench_blas.c the same matrix products by bare BLAS, bench_child.c a process that does
- * nothing but load and run; psgvit-bench.c reads the command line, times and reports.
+ * outputs, bench_blas.c the same matrix products by bare BLAS, bench_profile.c what each step
+ * takes, bench_child.c a process that does nothing but load and run; psgvit-bench.c reads the
+ * command line, times and reports.
  */
 #ifndef TOOLS_BENCH_H
 #define TOOLS_BENCH_H
@@ -30,6 +31,11 @@ typedef struct bench_spec {
     unsigned outputs; /* bits */
 } bench_spec;
 
+/* What a device can do at most; 0: not told. */
+typedef struct bench_peak {
+    double gflops, gbs;
+} bench_peak;
+
 typedef struct bench_arguments {
     bench_spec models[BENCH_MOST_MODELS];
     size_t model_count;
@@ -43,6 +49,8 @@ typedef struct bench_arguments {
     psgvit_isa isa;
     psgvit_precision precision;
     bool json;
+    bool profile;
+    bench_peak peak;
     const char *child_file; /* not NULL: this process is the child, and the model is in this file */
 } bench_arguments;
 
@@ -74,6 +82,8 @@ typedef struct bench_model {
     float *outputs[BENCH_OUTPUTS];
     size_t sizes[BENCH_OUTPUTS]; /* in floats */
     double device_ms;            /* of the last run, by the device's own clock; 0: it has none */
+    psgvit_profile_fn profile;   /* of the runs from now on; NULL: none */
+    void *profile_user;
 } bench_model;
 
 /* The bytes of the model's safetensors file, freed by free(). */
@@ -106,6 +116,20 @@ bench_blas *bench_blas_open(const bench_shape *shape, size_t most_batch, int thr
 /* The patches and depth x {qkv, out, fc1, fc2} of `batch` epochs; returns milliseconds. */
 double bench_blas_run(bench_blas *blas, size_t batch);
 void bench_blas_close(bench_blas **blas);
+
+/* ---- the profile ----------------------------------------------------------------------------- */
+
+typedef struct bench_profile bench_profile;
+
+bench_profile *bench_profile_open(void); /* NULL if there is no memory */
+/* A psgvit_profile_fn; `user` is the profile. */
+void bench_profile_take(void *user, const psgvit_op_time *time);
+/* The longest first; false if memory ran out meanwhile. */
+bool bench_profile_sort(bench_profile *profile);
+/* The steps of one of `runs` equal runs, as a table and as a field of a JSON object. */
+void bench_profile_print(const bench_profile *profile, size_t runs, const bench_peak *peak);
+void bench_profile_put(const bench_profile *profile, size_t runs, const bench_peak *peak);
+void bench_profile_close(bench_profile **profile);
 
 /* ---- the child ------------------------------------------------------------------------------- */
 

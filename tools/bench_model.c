@@ -245,7 +245,9 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
                          .logits = model->outputs[BENCH_LOGITS],
                          .logits_capacity = model->sizes[BENCH_LOGITS],
                          .batch = model->batch,
-                         .device_ms = &model->device_ms};
+                         .user = model->profile_user,
+                         .device_ms = &model->device_ms,
+                         .profile = model->profile};
         return eegpt_encode(model->eegpt, &job, err);
     }
     osf_job job = {.struct_size = sizeof job,
@@ -258,7 +260,9 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
                    .mean = model->outputs[BENCH_MEAN],
                    .mean_capacity = model->sizes[BENCH_MEAN],
                    .batch = model->batch,
-                   .device_ms = &model->device_ms};
+                   .user = model->profile_user,
+                   .device_ms = &model->device_ms,
+                   .profile = model->profile};
     return osf_encode(model->osf, &job, err);
 }
 

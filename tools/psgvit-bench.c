@@ -34,6 +34,10 @@ static const char help[] =
     "      --device NAME     name, index or UUID of a device\n"
     "      --isa NAME        auto, c, avx2, avx512 or amx: a ceiling on the CPU\n"
     "      --precision NAME  f32, f16 or bf16\n"
+    "      --profile         under each row, by as many runs again: the time of each step of the\n"
+    "                        model, what it has to compute and to move, and its kernel\n"
+    "      --peak GF,GB      with --profile: the device's most GFLOP/s and GB/s, for the share\n"
+    "                        that the time they allow has in the step's own (floor%)\n"
     "      --json            an array of objects in place of the table, with every run's time\n"
     "      --version         print the version\n"
     "      --help            print this\n"
@@ -52,6 +56,7 @@ enum {
     CHILDREN = 3,
     MOST_RUNS = 100000,
     MOST_BATCH = 65536,
+    MOST_PEAK = 1000000000,
 };
 
 /* ---- command line ---------------------------------------------------------------------------- */
@@ -66,6 +71,8 @@ enum {
     OPT_DEVICE,
     OPT_ISA,
     OPT_PRECISION,
+    OPT_PROFILE,
+    OPT_PEAK,
     OPT_JSON,
     OPT_VERSION,
     OPT_HELP,
@@ -81,6 +88,8 @@ static const struct option options[] = {
     {"device", required_argument, NULL, OPT_DEVICE},
     {"isa", required_argument, NULL, OPT_ISA},
     {"precision", required_argument, NULL, OPT_PRECISION},
+    {"profile", no_argument, NULL, OPT_PROFILE},
+    {"peak", required_argument, NULL, OPT_PEAK},
     {"json", no_argument, NULL, OPT_JSON},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -146,6 +155,21 @@ static bool set_channels(bench_arguments *args, size_t channels)
     return true;
 }
 
+/* "60000,4800": GFLOP/s and GB/s. */
+static bool parse_peak(bench_peak *peak, const char *text)
+{
+    size_t values[2];
+    size_t count = 0;
+    if (!cli_parse_sizes("--peak", text, 1, MOST_PEAK, values, 2, &count))
+        return false;
+    if (count != 2) {
+        cli_error(CLI_USAGE, "--peak: expected GFLOP/s and GB/s, found '%s'", text);
+        return false;
+    }
+    *peak = (bench_peak){(double)values[0], (double)values[1]};
+    return true;
+}
+
 static bool take_option(bench_arguments *args, int option, char **argv)
 {
     switch (option) {
@@ -160,6 +184,8 @@ static bool take_option(bench_arguments *args, int option, char **argv)
     case OPT_ISA: return cli_parse_isa("--isa", optarg, &args->isa);
     case OPT_PRECISION: return cli_parse_precision("--precision", optarg, &args->precision);
     case OPT_DEVICE: args->device = optarg; return true;
+    case OPT_PROFILE: args->profile = true; return true;
+    case OPT_PEAK: return parse_peak(&args->peak, optarg);
     case OPT_JSON: args->json = true; return true;
     default: cli_refuse_option(option, argv); return false;
     }
@@ -205,6 +231,7 @@ typedef struct bench_result {
     double gpu;                /* 0: the device has no clock */
     double gflops;
     bench_load load;
+    bench_profile *profile; /* NULL: not asked for */
 } bench_result;
 
 static int by_value(const void *a, const void *b)
@@ -279,6 +306,32 @@ static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, siz
     return status ? cli_error(cli_exit_code(status), "%s", err.message) : interrupt_code();
 }
 
+static void ignore(void *user, const psgvit_op_time *time)
+{
+    (void)user;
+    (void)time;
+}
+
+/* As many runs again, in which the library times each step. */
+static int measure_profile(bench_model *model, bench_result *result)
+{
+    psgvit_error err;
+    if (!(result->profile = bench_profile_open()))
+        return cli_error(CLI_MEMORY, "no memory for a profile");
+    model->profile = ignore; /* the first run has new memory, and doesn't count */
+    psgvit_status status = bench_model_run(model, &err);
+    model->profile = bench_profile_take;
+    model->profile_user = result->profile;
+    for (size_t i = 0; !status && i < result->runs && !interrupt_code(); i++)
+        status = bench_model_run(model, &err);
+    model->profile = NULL;
+    if (status)
+        return cli_error(cli_exit_code(status), "%s", err.message);
+    if (!bench_profile_sort(result->profile))
+        return cli_error(CLI_MEMORY, "no memory for a profile");
+    return interrupt_code();
+}
+
 /* The median load of a few children, whose first one may find the file cold, and the largest peak.
  */
 static int measure_load(const bench_arguments *args, const bench_spec *spec, size_t batch, int file,
@@ -348,6 +401,8 @@ static void report_json(const bench_arguments *args, const bench_result *r,
     put_milliseconds("load_ms", r->load.load_ms);
     printf(",\"peak_rss_mb\":%.3f", r->load.peak_rss_mb);
     put_times(r->times, r->runs);
+    if (r->profile)
+        bench_profile_put(r->profile, r->runs, &args->peak);
     putchar('}');
 }
 
@@ -373,6 +428,8 @@ static void report_row(const bench_arguments *args, const bench_result *r,
     else
         printf(" %10s %6s", "-", "-");
     printf(" %8.1f %8.1f\n", r->load.load_ms, r->load.peak_rss_mb);
+    if (r->profile)
+        bench_profile_print(r->profile, r->runs, &args->peak);
 }
 
 /* ---- all models ------------------------------------------------------------------------------ */
@@ -432,11 +489,14 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
         code = measure_load(args, spec, r.batch, bench.file, &r.load);
         if (!code)
             code = measure_batch(&bench.model, bench.blas, r.batch, args->runs, &r);
+        if (!code && args->profile)
+            code = measure_profile(&bench.model, &r);
         if (!code && args->json)
             report_json(args, &r, info, *reported == 0);
         else if (!code)
             report_row(args, &r, info, *reported == 0);
         free(r.times);
+        bench_profile_close(&r.profile);
         if (code)
             break;
         ++*reported;

@@ -111,9 +111,10 @@ typedef struct eegpt_job {
     size_t first_epoch;       /* what errors call the first window, for callers that go in parts */
     psgvit_progress_fn progress;
     psgvit_cancel_fn cancel;
-    void *user;               /* for both callbacks */
+    void *user;               /* for all callbacks */
     double *device_ms;        /* becomes the time by the device's own clock; 0: it has none, as the
                                  CPU; NULL: not wanted */
+    psgvit_profile_fn profile; /* takes the time of every step; NULL: not measured */
 } eegpt_job;
 
 /* Blocks until the outputs are written. On failure their content is unspecified. Allocates nothing

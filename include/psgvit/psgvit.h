@@ -206,6 +206,21 @@ typedef void (*psgvit_progress_fn)(void *user, size_t done, size_t total);
 /* Before each batch: nonzero ends the job with PSGVIT_E_CANCELLED. */
 typedef int (*psgvit_cancel_fn)(void *user);
 
+/* A step of a model in one batch, and how long it took: by the clock of a GPU, or as the first
+ * thread of the CPU's team saw it. Its strings live until the callback returns. */
+typedef struct psgvit_op_time {
+    const char *op;     /* "linear", "layernorm", "attention", "patchify" ... */
+    const char *shape;  /* "1456x2304x768": rows, columns, and what is summed over; of attention
+                           sequences, heads, queries, keys, dimension */
+    const char *kernel; /* what computed it: an instruction set, or a shader with its constants */
+    double flops;       /* that the formula needs: 2 for each product that is summed */
+    double bytes;       /* to read and write if everything is touched once */
+    double seconds;     /* 0 on a GPU without a clock */
+} psgvit_op_time;
+
+/* After each batch, for every step in the order of computing. */
+typedef void (*psgvit_profile_fn)(void *user, const psgvit_op_time *time);
+
 /* Flags of how a model file is read. */
 enum {
     PSGVIT_READ = 1u << 0, /* read() instead of a mapping: where the file may be cut while open */

@@ -171,6 +171,7 @@ psgvit_status eegpt_encode(eegpt_encoder *encoder, const eegpt_job *job, psgvit_
         .device_ms = own.device_ms,
         .progress = own.progress,
         .cancel = own.cancel,
+        .profile = own.profile,
         .user = own.user,
     };
     PV_TRY(pv_encode(&encoder->pool, &common, err));

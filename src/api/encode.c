@@ -3,6 +3,7 @@
 #include "api/encode.h"
 
 #include "base/checked.h"
+#include "ops/profile.h"
 #include "weights/config.h"
 
 #include <stdbool.h>
@@ -42,7 +43,7 @@ void pv_pool_destroy(pv_pool *pool)
 static int same(const pv_pass_shape *a, const pv_pass_shape *b)
 {
     return a->epochs == b->epochs && a->samples == b->samples && a->wanted == b->wanted &&
-           a->exact == b->exact;
+           a->exact == b->exact && a->profiled == b->profiled;
 }
 
 static psgvit_status take(pv_pool *pool, const pv_pass_shape *shape, pv_pass **pass,
@@ -120,6 +121,16 @@ static size_t halve(pv_pool *pool, size_t failed)
 
 /* ---- jobs ---- */
 
+static void report(const pv_job *job, const pv_profile *profile)
+{
+    for (size_t i = 0; job->profile && i < profile->count; i++) {
+        const pv_timed_op *op = &profile->ops[i];
+        const psgvit_op_time time = {op->name, op->shape, op->kernel, op->flops, op->bytes,
+                                     op->seconds};
+        job->profile(job->user, &time);
+    }
+}
+
 /* As many epochs as the pass takes, from `first` on. */
 static psgvit_status run_batch(const pv_job *job, pv_pass *pass, size_t first, psgvit_error *err)
 {
@@ -137,6 +148,7 @@ static psgvit_status run_batch(const pv_job *job, pv_pass *pass, size_t first, p
             memcpy(job->output[i] + first * each, pass->output[i]->host,
                    part.epochs * each * sizeof(float));
     }
+    report(job, pass->profile);
     return PSGVIT_OK;
 }
 
@@ -163,7 +175,7 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
             return pv_fail(err, PSGVIT_E_CANCELLED, "cancelled after %zu of %zu epochs", first,
                            total);
         size_t count = total - first < batch ? total - first : batch;
-        pv_pass_shape shape = {count, job->signal.length, wanted, exact};
+        pv_pass_shape shape = {count, job->signal.length, wanted, exact, job->profile != NULL};
         pv_pass *pass;
         psgvit_status status = take(pool, &shape, &pass, err);
         if (status == PSGVIT_E_MEMORY && drop_idle(pool))

@@ -39,6 +39,7 @@ typedef struct pv_job {
     double *device_ms;         /* or NULL */
     psgvit_progress_fn progress;
     psgvit_cancel_fn cancel;
+    psgvit_profile_fn profile;
     void *user;
 } pv_job;
 

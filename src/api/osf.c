@@ -144,6 +144,7 @@ psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error 
         .device_ms = own.device_ms,
         .progress = own.progress,
         .cancel = own.cancel,
+        .profile = own.profile,
         .user = own.user,
     };
     PV_TRY(pv_encode(&encoder->pool, &common, err));

@@ -6,10 +6,12 @@
 #include "cpu/steps.h"
 
 #include "base/memory.h"
+#include "ops/profile.h"
 
 #include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct cpu_plan {
@@ -53,6 +55,17 @@ void pv_cpu_plan_destroy(pv_plan *plan)
 
 /* ---- recording ---- */
 
+/* Says in the profile which kernel does the op that is being recorded; returns its place there. */
+static size_t profiled(const pv_plan *plan, const char *kernel)
+{
+    if (!plan->profile)
+        return 0;
+    size_t i = pv_profile_current(plan->profile);
+    pv_timed_op *op = &plan->profile->ops[i];
+    snprintf(op->kernel, sizeof op->kernel, "%s", kernel);
+    return i;
+}
+
 /* The next op of the plan, zeroed; NULL with an error if there is no memory. */
 static cpu_op *append(pv_plan *plan, cpu_run_fn run, psgvit_error *err)
 {
@@ -68,7 +81,7 @@ static cpu_op *append(pv_plan *plan, cpu_run_fn run, psgvit_error *err)
         p->room = room;
     }
     cpu_op *op = &p->ops[p->count++];
-    *op = (cpu_op){.run = run};
+    *op = (cpu_op){.run = run, .noted = profiled(plan, psgvit_isa_name(plan->device->info.isa))};
     return op;
 }
 
@@ -131,6 +144,7 @@ psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_w
     if (gemm->alone && !(op = append(plan, pv_cpu_run_epilogue, err)))
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
+    (void)profiled(plan, gemm->name);
     return PSGVIT_OK;
 }
 
@@ -218,6 +232,18 @@ static void barrier_wait(cpu_barrier *barrier, size_t count)
     }
 }
 
+/* The first thread of a team times each op, the barrier behind it included. */
+static double op_begins(const cpu_plan *p, const cpu_team *team)
+{
+    return p->base.profile && team->index == 0 ? omp_get_wtime() : 0.0;
+}
+
+static void op_ends(const cpu_plan *p, size_t i, const cpu_team *team, double start)
+{
+    if (p->base.profile && team->index == 0)
+        p->base.profile->ops[p->ops[i].noted].seconds += omp_get_wtime() - start;
+}
+
 /* Ops [first, end) by one team, from fork to join. */
 static void run_in_team(const cpu_plan *p, size_t first, size_t end)
 {
@@ -229,8 +255,10 @@ static void run_in_team(const cpu_plan *p, size_t first, size_t end)
                          p->device->kernels, NULL};
         team.workspace = p->workspace + team.index * p->workspace_floats;
         for (size_t i = first; i < end; i++) {
+            double start = op_begins(p, &team);
             p->ops[i].run(&p->ops[i].as, &team);
             barrier_wait(&barrier, team.count);
+            op_ends(p, i, &team, start);
         }
     }
 }
@@ -239,6 +267,8 @@ psgvit_status pv_cpu_plan_submit(pv_plan *plan, psgvit_error *err)
 {
     const cpu_plan *p = (const cpu_plan *)plan;
     (void)err;
+    if (plan->profile)
+        pv_profile_reset(plan->profile);
     for (size_t first = 0; first < p->count;) {
         size_t end = first;
         while (end < p->count && !p->ops[end].alone)
@@ -247,7 +277,9 @@ psgvit_status pv_cpu_plan_submit(pv_plan *plan, psgvit_error *err)
             run_in_team(p, first, end);
         if (end < p->count) {
             cpu_team one = {0, 1, p->device->kernels, p->workspace};
+            double start = op_begins(p, &one);
             p->ops[end].run(&p->ops[end].as, &one);
+            op_ends(p, end, &one, start);
             end++;
         }
         first = end;

@@ -55,6 +55,7 @@ typedef union cpu_args {
 typedef struct cpu_op {
     cpu_run_fn run;
     bool alone; /* by one thread, outside of the team */
+    size_t noted; /* in the plan's profile, if it has one */
     cpu_args as;
 } cpu_op;
 

@@ -3,6 +3,7 @@
 #include "model/pass.h"
 
 #include "base/checked.h"
+#include "ops/profile.h"
 
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@ void pv_pass_destroy(pv_pass *pass)
     if (!pass)
         return;
     pv_plan_destroy(pass->plan);
+    pv_profile_destroy(pass->profile);
     pv_buffer_destroy(pass->device, pass->signal);
     pv_buffer_destroy(pass->device, pass->work);
     for (int i = 0; i < PV_OUTPUTS; i++)
@@ -38,6 +40,9 @@ static psgvit_status buffers_create(pv_pass *pass, size_t signal_floats, size_t 
             PV_TRY(host_buffer(pass, pass->output_floats[i], &pass->output[i], err));
     PV_TRY(pv_plan_begin(pass->device, &pass->plan, err));
     pass->plan->exact = pass->shape.exact;
+    if (pass->shape.profiled)
+        PV_TRY(pv_profile_create(&pass->profile, err));
+    pass->plan->profile = pass->profile;
     return PSGVIT_OK;
 }
 

@@ -16,6 +16,7 @@ typedef struct pv_pass_shape {
     size_t samples;  /* T */
     unsigned wanted; /* bit i: output i */
     bool exact;      /* as pv_plan's */
+    bool profiled;   /* its plan has a profile */
 } pv_pass_shape;
 
 typedef struct pv_pass {
@@ -28,6 +29,7 @@ typedef struct pv_pass {
     size_t output_floats[PV_OUTPUTS]; /* of one epoch */
     pv_tensor tokens;                 /* what leaves the last block */
     pv_plan *plan;
+    pv_profile *profile; /* NULL unless the shape says so */
 } pv_pass;
 
 /* A pass with its buffers, but nothing recorded: signal_floats and output_floats are of one epoch,

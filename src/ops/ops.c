@@ -6,6 +6,8 @@
  */
 #include "ops/ops.h"
 
+#include "ops/profile.h"
+
 #include <stdbool.h>
 
 /* Does the view lie inside its buffer? */
@@ -31,6 +33,11 @@ static bool is_shape(pv_tensor t, size_t rows, size_t cols)
     return inside(t) && t.rows == rows && t.cols == cols;
 }
 
+static const pv_backend *backend_of(const pv_plan *plan)
+{
+    return plan->profile ? &pv_profiled_ops : plan->device->backend;
+}
+
 /* Records op(...) if the plan is sound so far and `holds`; `what` names the broken precondition. */
 #define RECORD(plan, holds, what, call)                                                            \
     do {                                                                                           \
@@ -40,7 +47,7 @@ static bool is_shape(pv_tensor t, size_t rows, size_t cols)
         if (!(holds))                                                                              \
             (void)pv_fail(pv_err_, PSGVIT_E_ARGUMENT, "internal: " what);                          \
         else                                                                                       \
-            (void)(plan)->device->backend->call;                                                   \
+            (void)backend_of(plan)->call;                                                   \
     } while (0)
 
 psgvit_status pv_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,

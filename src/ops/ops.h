@@ -16,6 +16,7 @@
 #include "ops/tensor.h"
 
 typedef struct pv_backend pv_backend;
+typedef struct pv_profile pv_profile; /* ops/profile.h */
 
 /* A device: each backend has more behind it. */
 struct psgvit_device {
@@ -92,6 +93,8 @@ typedef struct pv_plan {
     psgvit_error error;
     double device_ms; /* that the last submit took by the device's own clock; 0: it has none */
     int exact;        /* set before recording: no op may be one that can leave the plan stale */
+    pv_profile *profile; /* set before recording: ops are noted there and timed at each run; NULL:
+                            nobody wants to know, and it costs nothing */
     int stale;        /* the last submit gave no results: numbers were too large for a fast op, and
                          the same has to be recorded anew, exact */
 } pv_plan;

@@ -1,92 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plans of the GPU: dispatches are gathered while an op records, then written once into command
- * buffers, with a barrier wherever a dispatch needs what an earlier one of the plan did. A command
- * buffer holds a bounded amount of work, and a submit as many of them as the device does in a
- * fifth of a second: drivers reset a GPU that seems to hang.
+ * Plans of the GPU, recording: dispatches are gathered while an op records, then written once into
+ * command buffers, with a barrier wherever a dispatch needs what an earlier one of the plan did. A
+ * command buffer holds a bounded amount of work. Running them is in run.c.
  */
-#define _POSIX_C_SOURCE 200809L
-#include "vulkan/vulkan.h"
+#include "ops/profile.h"
+#include "vulkan/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static const double PIECE_FLOPS = 1e10;  /* of a command buffer, at most, unless one op has more */
-static const double SUBMIT_SECONDS = 0.2;
-static const double POLL_SECONDS = 3e-3; /* a fence that is polled comes 20 us sooner (H200) */
-/* How long a fence may take: a minute, and what the work that is under way, other threads' too,
- * takes at 1 GFLOP/s. A driver that computes on the CPU compiles a shader when it first runs:
- * lavapipe's took more than a minute on a machine with 12 busy processes for 2 cores. */
-static const uint64_t WAIT_NANOSECONDS = 60000000000, WAIT_SOFTWARE_NANOSECONDS = 600000000000;
-static const uint64_t MEGAFLOP_NANOSECONDS = 1000000;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- submitting ---- */
-
-psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
-                           VkFence fence, psgvit_error *err)
-{
-    VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                         .commandBufferCount = count,
-                         .pCommandBuffers = commands};
-    PV_TRY(pv_vk_alive(device, err));
-    pthread_mutex_lock(&device->lock);
-    VkResult result = device->api.QueueSubmit(device->queue, 1, &info, fence);
-    pthread_mutex_unlock(&device->lock);
-    PV_VK_TRY(device, result, "submitting work", err);
-    return PSGVIT_OK;
-}
-
-/* What can't be waited for can't be taken back: the device is given up. */
-psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err)
-{
-    double start = now();
-    uint64_t most = WAIT_NANOSECONDS + atomic_load(&device->queued) * MEGAFLOP_NANOSECONDS;
-    if (device->base.info.type == PSGVIT_DEVICE_SOFTWARE && most < WAIT_SOFTWARE_NANOSECONDS)
-        most = WAIT_SOFTWARE_NANOSECONDS;
-    VkResult result;
-    do
-        result = device->api.GetFenceStatus(device->device, fence);
-    while (result == VK_NOT_READY && now() - start < POLL_SECONDS);
-    if (result == VK_NOT_READY)
-        result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE, most);
-    if (result != VK_SUCCESS)
-        atomic_store(&device->lost, true);
-    PV_VK_TRY(device, result, "waiting for the device", err);
-    PV_VK_TRY(device, device->api.ResetFences(device->device, 1, &fence), "resetting a fence",
-              err);
-    return PSGVIT_OK;
-}
+static const double PIECE_FLOPS = 1e10; /* of a command buffer, at most, unless one op has more */
 
 /* ---- plans ---- */
-
-typedef struct vk_piece {
-    VkCommandBuffer commands;
-    size_t first, count; /* dispatches */
-    double flops;
-} vk_piece;
-
-typedef struct vk_plan {
-    pv_plan base;
-    vk_device *device;
-    vk_dispatch *dispatches; /* while recording */
-    size_t count, room;
-    vk_piece *pieces;
-    size_t piece_count;
-    double flops;
-    VkDescriptorPool sets;
-    VkCommandPool pool;
-    VkFence fence;
-    VkQueryPool times; /* begin and end; VK_NULL_HANDLE where the queue has no clock */
-    pv_buffer *flag;   /* NULL: nobody asked for it */
-} vk_plan;
 
 psgvit_status pv_vk_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
 {
@@ -111,6 +38,8 @@ void pv_vk_plan_destroy(pv_plan *plan)
         pv_vk_buffer_destroy(&d->base, p->flag);
     free(p->pieces);
     free(p->dispatches);
+    free(p->ticks);
+    free(p->noted);
     free(p);
 }
 
@@ -150,6 +79,27 @@ psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err)
     return pv_vk_use_tensor(p->device, pv_view(p->flag, 0, 1, 1), false, use, &at, err);
 }
 
+/* Says in the profile which kernel does the op that is being recorded, with its constants, and
+ * keeps whose the dispatch is. */
+static psgvit_status note(vk_plan *p, const vk_kernel *kernel, psgvit_error *err)
+{
+    pv_profile *profile = p->base.profile;
+    size_t *noted = realloc(p->noted, p->room * sizeof *noted);
+    if (!noted)
+        return pv_fail_memory(err, "a profile", p->room * sizeof *noted);
+    p->noted = noted;
+    noted[p->count] = pv_profile_current(profile);
+    pv_timed_op *op = &profile->ops[noted[p->count]];
+    size_t last = PV_VK_CONSTANTS, used;
+    while (last > 0 && !kernel->constants[last - 1])
+        last--;
+    used = (size_t)snprintf(op->kernel, sizeof op->kernel, "%s", pv_vk_module_name(kernel->module));
+    for (size_t i = 0; i < last && used < sizeof op->kernel; i++)
+        used += (size_t)snprintf(op->kernel + used, sizeof op->kernel - used, "%c%u", i ? ',' : ' ',
+                                 kernel->constants[i]);
+    return PSGVIT_OK;
+}
+
 psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err)
 {
     vk_plan *p = (vk_plan *)plan;
@@ -161,6 +111,8 @@ psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_
         p->dispatches = moved;
         p->room = room;
     }
+    if (plan->profile)
+        PV_TRY(note(p, dispatch->kernel, err));
     p->dispatches[p->count++] = *dispatch;
     return PSGVIT_OK;
 }
@@ -187,6 +139,20 @@ static psgvit_status cut(vk_plan *p, psgvit_error *err)
     return PSGVIT_OK;
 }
 
+static psgvit_status make_clock(vk_plan *p, psgvit_error *err)
+{
+    vk_device *d = p->device;
+    p->time_count = p->noted ? (uint32_t)p->count + 1 : 2;
+    if (!(p->ticks = calloc(p->time_count, sizeof *p->ticks)))
+        return pv_fail_memory(err, "a plan", p->time_count * sizeof *p->ticks);
+    VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                  .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                  .queryCount = p->time_count};
+    PV_VK_TRY(d, d->api.CreateQueryPool(d->device, &info, NULL, &p->times),
+              "creating a query pool", err);
+    return PSGVIT_OK;
+}
+
 static psgvit_status make_objects(vk_plan *p, psgvit_error *err)
 {
     vk_device *d = p->device;
@@ -205,13 +171,7 @@ static psgvit_status make_objects(vk_plan *p, psgvit_error *err)
               "creating a command pool", err);
     VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     PV_VK_TRY(d, d->api.CreateFence(d->device, &fence, NULL, &p->fence), "creating a fence", err);
-    VkQueryPoolCreateInfo times = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
-                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                   .queryCount = 2};
-    if (d->timestamps)
-        PV_VK_TRY(d, d->api.CreateQueryPool(d->device, &times, NULL, &p->times),
-                  "creating a query pool", err);
-    return PSGVIT_OK;
+    return d->timestamps ? make_clock(p, err) : PSGVIT_OK;
 }
 
 /* The accesses that no barrier has ended yet: those of dispatches [first, next). */
@@ -294,6 +254,13 @@ static psgvit_status write_dispatch(const vk_plan *p, VkCommandBuffer commands, 
     return PSGVIT_OK;
 }
 
+/* When all that is recorded so far is done. */
+static void write_time(const vk_plan *p, VkCommandBuffer commands, uint32_t query)
+{
+    p->device->api.CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, p->times,
+                                     query);
+}
+
 static psgvit_status write_piece(vk_plan *p, size_t index, vk_pending *pending, psgvit_error *err)
 {
     vk_device *d = p->device;
@@ -306,16 +273,18 @@ static psgvit_status write_piece(vk_plan *p, size_t index, vk_pending *pending, 
               "allocating a command buffer", err);
     PV_VK_TRY(d, d->api.BeginCommandBuffer(piece->commands, &begin), "beginning commands", err);
     if (p->times && index == 0) {
-        d->api.CmdResetQueryPool(piece->commands, p->times, 0, 2);
+        d->api.CmdResetQueryPool(piece->commands, p->times, 0, p->time_count);
         d->api.CmdWriteTimestamp(piece->commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, p->times, 0);
     }
-    for (size_t i = 0; i < piece->count; i++)
-        PV_TRY(write_dispatch(p, piece->commands, piece->first + i, pending, err));
+    for (size_t i = piece->first; i < piece->first + piece->count; i++) {
+        PV_TRY(write_dispatch(p, piece->commands, i, pending, err));
+        if (p->times && p->noted)
+            write_time(p, piece->commands, (uint32_t)i + 1);
+    }
     if (index + 1 == p->piece_count) {
         barrier(p, piece->commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-        if (p->times)
-            d->api.CmdWriteTimestamp(piece->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
-                                     p->times, 1);
+        if (p->times && !p->noted)
+            write_time(p, piece->commands, 1);
     }
     PV_VK_TRY(d, d->api.EndCommandBuffer(piece->commands), "ending commands", err);
     return PSGVIT_OK;
@@ -333,78 +302,4 @@ psgvit_status pv_vk_plan_finish(pv_plan *plan, psgvit_error *err)
     free(p->dispatches);
     p->dispatches = NULL;
     return PSGVIT_OK;
-}
-
-/* ---- running ---- */
-
-/* As many pieces from `first` on as make SUBMIT_SECONDS of work at this rate, at least one. */
-static size_t fitting(const vk_plan *p, size_t first, double rate)
-{
-    size_t count = 1;
-    double flops = p->pieces[first].flops;
-    while (first + count < p->piece_count &&
-           (flops += p->pieces[first + count].flops) <= SUBMIT_SECONDS * rate)
-        count++;
-    return count;
-}
-
-static psgvit_status submit_pieces(vk_plan *p, psgvit_error *err)
-{
-    enum { MOST = 64 };
-    VkCommandBuffer commands[MOST];
-    double rate = atomic_load(&p->device->rate);
-    for (size_t first = 0; first < p->piece_count;) {
-        size_t count = fitting(p, first, rate);
-        count = count < MOST ? count : MOST;
-        for (size_t i = 0; i < count; i++)
-            commands[i] = p->pieces[first + i].commands;
-        bool last = first + count == p->piece_count;
-        psgvit_status status = pv_vk_submit(p->device, commands, (uint32_t)count,
-                                            last ? p->fence : VK_NULL_HANDLE, err);
-        if (status && first) /* nobody can wait for the pieces that are under way */
-            atomic_store(&p->device->lost, true);
-        PV_TRY(status);
-        first += count;
-    }
-    return PSGVIT_OK;
-}
-
-static psgvit_status read_times(vk_plan *p, psgvit_error *err)
-{
-    vk_device *d = p->device;
-    uint64_t times[2];
-    PV_VK_TRY(d,
-              d->api.GetQueryPoolResults(d->device, p->times, 0, 2, sizeof times, times,
-                                         sizeof *times, VK_QUERY_RESULT_64_BIT),
-              "reading the device's clock", err);
-    p->base.device_ms =
-        (double)(times[1] - times[0]) * (double)d->limits.timestampPeriod * 1e-6;
-    return PSGVIT_OK;
-}
-
-static psgvit_status submit_and_wait(vk_plan *p, psgvit_error *err)
-{
-    const uint64_t megaflops = (uint64_t)(p->flops * 1e-6);
-    atomic_fetch_add(&p->device->queued, megaflops);
-    psgvit_status status = submit_pieces(p, err);
-    if (!status)
-        status = pv_vk_wait(p->device, p->fence, err);
-    atomic_fetch_sub(&p->device->queued, megaflops);
-    return status;
-}
-
-psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
-{
-    vk_plan *p = (vk_plan *)plan;
-    if (!p->piece_count)
-        return PSGVIT_OK;
-    double start = now();
-    if (p->flag)
-        p->flag->host[0] = 0.0f;
-    PV_TRY(submit_and_wait(p, err));
-    p->base.stale = p->flag && p->flag->host[0] != 0.0f;
-    double seconds = now() - start;
-    if (p->flops > 0.0 && seconds > 0.0)
-        atomic_store(&p->device->rate, p->flops / seconds);
-    return p->times ? read_times(p, err) : PSGVIT_OK;
 }

@@ -32,3 +32,13 @@ vk_code pv_vk_module_code(vk_module module)
         return (vk_code){0};
     }
 }
+
+const char *pv_vk_module_name(vk_module module)
+{
+    switch (module) {
+#define PV_MODULE_NAME(number, name)                                                               \
+    case number: return #name;
+        PV_MODULE_LIST(PV_MODULE_NAME)
+    default: return "?";
+    }
+}

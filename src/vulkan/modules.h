@@ -26,5 +26,7 @@ typedef struct vk_code {
 } vk_code;
 
 vk_code pv_vk_module_code(vk_module module);
+/* "linear_split" ...; lives for ever. */
+const char *pv_vk_module_name(vk_module module);
 
 #endif

@@ -3,9 +3,9 @@
  * The Vulkan backend inside. loader.c finds the functions, device.c the devices, features.c what
  * they can do; memory.c has buffers and stores, packing.c how weights lie in them, pipeline.c
  * compute pipelines, cache.c the file that they may be kept in, command.c plans (recorded once,
- * barriers derived from use, submitted in bounded pieces); linear.c, attention.c and, for all else,
- * ops.c say which shader does an op, with which tiles, on which grid; selftest.c lets a device
- * prove that it computes right.
+ * barriers derived from use), run.c how they run (submitted in bounded pieces); linear.c,
+ * attention.c and, for all else, ops.c say which shader does an op, with which tiles, on which
+ * grid; selftest.c lets a device prove that it computes right.
  */
 #ifndef PV_VULKAN_VULKAN_H
 #define PV_VULKAN_VULKAN_H
@@ -184,7 +184,7 @@ psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
                                const uint32_t constants[PV_VK_CONSTANTS], const vk_kernel **kernel,
                                psgvit_error *err);
 
-/* ---- command.c ---- */
+/* ---- run.c ---- */
 
 /* Submits command buffers; `fence` (VK_NULL_HANDLE: none) is signalled behind them. */
 psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
@@ -192,6 +192,8 @@ psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, u
 /* Waits for the fence and resets it: at least a minute (ten on a software device), and as long as
  * the work that is under way may take. */
 psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err);
+
+/* ---- command.c ---- */
 
 /* What a dispatch does with one binding. */
 typedef struct vk_use {

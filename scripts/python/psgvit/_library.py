@@ -60,6 +60,20 @@ class psgvit_encoder_params(ctypes.Structure):
     ]
 
 
+class psgvit_op_time(ctypes.Structure):
+    _fields_ = [
+        ("op", c_char_p),
+        ("shape", c_char_p),
+        ("kernel", c_char_p),
+        ("flops", c_double),
+        ("bytes", c_double),
+        ("seconds", c_double),
+    ]
+
+
+ProfileFn = ctypes.CFUNCTYPE(None, c_void_p, POINTER(psgvit_op_time))
+
+
 class osf_info(ctypes.Structure):
     _fields_ = [
         ("variant", c_char_p),
@@ -98,6 +112,7 @@ class osf_job(ctypes.Structure):
         ("cancel", CancelFn),
         ("user", c_void_p),
         ("device_ms", POINTER(c_double)),
+        ("profile", ProfileFn),
     ]
 
 
@@ -138,11 +153,12 @@ class eegpt_job(ctypes.Structure):
         ("cancel", CancelFn),
         ("user", c_void_p),
         ("device_ms", POINTER(c_double)),
+        ("profile", ProfileFn),
     ]
 
 
 STRUCTS = [psgvit_error, psgvit_device_info, psgvit_device_params, psgvit_encoder_params,
-           osf_info, osf_job, eegpt_info, eegpt_job]
+           psgvit_op_time, osf_info, osf_job, eegpt_info, eegpt_job]
 BACKENDS = {"auto": 0, "cpu": 1, "vulkan": 2}
 ISAS = {"auto": 0, "c": 1, "avx2": 2, "avx512": 3, "amx": 4}
 PRECISIONS = {"f32": 0, "f16": 1, "bf16": 2}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plans of the GPU, running: a submit holds as many command buffers as the device does in a fifth
+ * of a second, for drivers reset a GPU that seems to hang. Then the host waits, and reads the
+ * device's clock.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "ops/profile.h"
+#include "vulkan/plan.h"
+
+#include <time.h>
+
+static const double SUBMIT_SECONDS = 0.2;
+static const double POLL_SECONDS = 3e-3; /* a fence that is polled comes 20 us sooner (H200) */
+/* How long a fence may take: a minute, and what the work that is under way, other threads' too,
+ * takes at 1 GFLOP/s. A driver that computes on the CPU compiles a shader when it first runs:
+ * lavapipe's took more than a minute on a machine with 12 busy processes for 2 cores. */
+static const uint64_t WAIT_NANOSECONDS = 60000000000, WAIT_SOFTWARE_NANOSECONDS = 600000000000;
+static const uint64_t MEGAFLOP_NANOSECONDS = 1000000;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- submitting ---- */
+
+psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
+                           VkFence fence, psgvit_error *err)
+{
+    VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                         .commandBufferCount = count,
+                         .pCommandBuffers = commands};
+    PV_TRY(pv_vk_alive(device, err));
+    pthread_mutex_lock(&device->lock);
+    VkResult result = device->api.QueueSubmit(device->queue, 1, &info, fence);
+    pthread_mutex_unlock(&device->lock);
+    PV_VK_TRY(device, result, "submitting work", err);
+    return PSGVIT_OK;
+}
+
+/* What can't be waited for can't be taken back: the device is given up. */
+psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err)
+{
+    double start = now();
+    uint64_t most = WAIT_NANOSECONDS + atomic_load(&device->queued) * MEGAFLOP_NANOSECONDS;
+    if (device->base.info.type == PSGVIT_DEVICE_SOFTWARE && most < WAIT_SOFTWARE_NANOSECONDS)
+        most = WAIT_SOFTWARE_NANOSECONDS;
+    VkResult result;
+    do
+        result = device->api.GetFenceStatus(device->device, fence);
+    while (result == VK_NOT_READY && now() - start < POLL_SECONDS);
+    if (result == VK_NOT_READY)
+        result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE, most);
+    if (result != VK_SUCCESS)
+        atomic_store(&device->lost, true);
+    PV_VK_TRY(device, result, "waiting for the device", err);
+    PV_VK_TRY(device, device->api.ResetFences(device->device, 1, &fence), "resetting a fence",
+              err);
+    return PSGVIT_OK;
+}
+
+/* ---- running ---- */
+
+/* As many pieces from `first` on as make SUBMIT_SECONDS of work at this rate, at least one. */
+static size_t fitting(const vk_plan *p, size_t first, double rate)
+{
+    size_t count = 1;
+    double flops = p->pieces[first].flops;
+    while (first + count < p->piece_count &&
+           (flops += p->pieces[first + count].flops) <= SUBMIT_SECONDS * rate)
+        count++;
+    return count;
+}
+
+static psgvit_status submit_pieces(vk_plan *p, psgvit_error *err)
+{
+    enum { MOST = 64 };
+    VkCommandBuffer commands[MOST];
+    double rate = atomic_load(&p->device->rate);
+    for (size_t first = 0; first < p->piece_count;) {
+        size_t count = fitting(p, first, rate);
+        count = count < MOST ? count : MOST;
+        for (size_t i = 0; i < count; i++)
+            commands[i] = p->pieces[first + i].commands;
+        bool last = first + count == p->piece_count;
+        psgvit_status status = pv_vk_submit(p->device, commands, (uint32_t)count,
+                                            last ? p->fence : VK_NULL_HANDLE, err);
+        if (status && first) /* nobody can wait for the pieces that are under way */
+            atomic_store(&p->device->lost, true);
+        PV_TRY(status);
+        first += count;
+    }
+    return PSGVIT_OK;
+}
+
+static double seconds_between(const vk_plan *p, size_t from, size_t to)
+{
+    return (double)(p->ticks[to] - p->ticks[from]) *
+           (double)p->device->limits.timestampPeriod * 1e-9;
+}
+
+static psgvit_status read_times(vk_plan *p, psgvit_error *err)
+{
+    vk_device *d = p->device;
+    size_t last = p->time_count - 1;
+    PV_VK_TRY(d,
+              d->api.GetQueryPoolResults(d->device, p->times, 0, p->time_count,
+                                         p->time_count * sizeof *p->ticks, p->ticks,
+                                         sizeof *p->ticks, VK_QUERY_RESULT_64_BIT),
+              "reading the device's clock", err);
+    p->base.device_ms = seconds_between(p, 0, last) * 1e3;
+    if (!p->noted)
+        return PSGVIT_OK;
+    pv_profile_reset(p->base.profile);
+    for (size_t i = 0; i < last; i++)
+        p->base.profile->ops[p->noted[i]].seconds += seconds_between(p, i, i + 1);
+    return PSGVIT_OK;
+}
+
+static psgvit_status submit_and_wait(vk_plan *p, psgvit_error *err)
+{
+    const uint64_t megaflops = (uint64_t)(p->flops * 1e-6);
+    atomic_fetch_add(&p->device->queued, megaflops);
+    psgvit_status status = submit_pieces(p, err);
+    if (!status)
+        status = pv_vk_wait(p->device, p->fence, err);
+    atomic_fetch_sub(&p->device->queued, megaflops);
+    return status;
+}
+
+psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
+{
+    vk_plan *p = (vk_plan *)plan;
+    if (!p->piece_count)
+        return PSGVIT_OK;
+    double start = now();
+    if (p->flag)
+        p->flag->host[0] = 0.0f;
+    PV_TRY(submit_and_wait(p, err));
+    p->base.stale = p->flag && p->flag->host[0] != 0.0f;
+    double seconds = now() - start;
+    if (p->flops > 0.0 && seconds > 0.0)
+        atomic_store(&p->device->rate, p->flops / seconds);
+    return p->times ? read_times(p, err) : PSGVIT_OK;
+}
