@@ -54,7 +54,7 @@ static void buffer_destroy(psgvit_device *device, pv_buffer *buffer)
 /* What a store owns: memory of numbers, with the buffer or matrix that describes it. */
 typedef struct store_item {
     struct store_item *next;
-    float *data;
+    void *data;
     pv_buffer buffer;
     cpu_matrix matrix;
 } store_item;
@@ -67,6 +67,11 @@ typedef struct cpu_store {
 static psgvit_status store_create(psgvit_device *device, psgvit_precision precision,
                                   pv_store **store, psgvit_error *err)
 {
+    const cpu_device *d = (const cpu_device *)device;
+    if (d->gemm[precision]->tiles && !pv_cpu_ask_for_tiles())
+        return pv_fail(err, PSGVIT_E_DEVICE,
+                       "isa amx: the operating system refuses this process AMX's registers; isa "
+                       "avx512 works without");
     cpu_store *s = calloc(1, sizeof *s);
     if (!s)
         return pv_fail_memory(err, "a store", sizeof *s);
@@ -87,14 +92,14 @@ static void store_destroy(pv_store *store)
     free(s);
 }
 
-static psgvit_status store_item_create(cpu_store *s, size_t floats, store_item **out,
+static psgvit_status store_item_create(cpu_store *s, size_t bytes, store_item **out,
                                        psgvit_error *err)
 {
     store_item *item = calloc(1, sizeof *item);
-    float *data = item ? pv_alloc(floats * sizeof(float)) : NULL;
+    void *data = item ? pv_alloc(bytes) : NULL;
     if (!data) {
         free(item);
-        return pv_fail_memory(err, "a weight", floats * sizeof(float));
+        return pv_fail_memory(err, "a weight", bytes);
     }
     item->data = data;
     item->next = s->items;
@@ -107,18 +112,18 @@ static psgvit_status store_tensor(pv_store *store, const float *values, size_t r
                                   pv_tensor *tensor, psgvit_error *err)
 {
     store_item *item = NULL;
-    PV_TRY(store_item_create((cpu_store *)store, rows * cols, &item, err));
-    memcpy(item->data, values, rows * cols * sizeof(float));
+    size_t bytes = rows * cols * sizeof(float);
+    PV_TRY(store_item_create((cpu_store *)store, bytes, &item, err));
+    memcpy(item->data, values, bytes);
     item->buffer = (pv_buffer){rows * cols, item->data};
     *tensor = pv_view(&item->buffer, 0, rows, cols);
     return PSGVIT_OK;
 }
 
 /* Reads and packs blocks of rows, each thread its own. */
-static psgvit_status pack_rows(const cpu_device *device, const pv_rows *source, float *packed,
-                               psgvit_error *err)
+static psgvit_status pack_rows(const cpu_device *device, const cpu_gemm *gemm,
+                               const pv_rows *source, void *packed, psgvit_error *err)
 {
-    const cpu_gemm *gemm = device->gemm;
     size_t unit = gemm->pack_rows(device->kernels);
     size_t block = (65536 / (source->cols + 1) / unit + 1) * unit; /* about 256 KiB, in L2 */
     size_t bytes = block * source->cols * sizeof(float);
@@ -146,11 +151,12 @@ static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const 
                                   psgvit_error *err)
 {
     const cpu_device *device = (const cpu_device *)store->device;
+    const cpu_gemm *gemm = device->gemm[store->precision];
     store_item *item = NULL;
-    size_t floats = device->gemm->packed_floats(device->kernels, source->rows, source->cols);
-    PV_TRY(store_item_create((cpu_store *)store, floats, &item, err));
-    PV_TRY(pack_rows(device, source, item->data, err));
-    item->matrix = (cpu_matrix){{source->rows, source->cols}, item->data};
+    size_t bytes = gemm->packed_bytes(device->kernels, source->rows, source->cols);
+    PV_TRY(store_item_create((cpu_store *)store, bytes, &item, err));
+    PV_TRY(pack_rows(device, gemm, source, item->data, err));
+    item->matrix = (cpu_matrix){{source->rows, source->cols}, gemm, item->data};
     *matrix = &item->matrix.base;
     return PSGVIT_OK;
 }
@@ -184,28 +190,47 @@ static const pv_backend cpu_backend = {
     .mean_rows = pv_cpu_record_mean_rows,
 };
 
-/* The level in force, and how it multiplies. Our own kernels where there are some for this CPU:
- * they read weights packed once, where BLAS packs at every call, and give a row the same bits in
- * any batch. 12 blocks of OSF-base at 91 rows on 2 threads of an Intel Xeon with AMX (bench_linear
- * 2 91, 2026-11-22): AMX 34 ms, AVX-512 65 ms, Debian's OpenBLAS 0.3.21 290 ms. OpenBLAS for the
- * rest. */
+/* How each precision is multiplied. Our own kernels where there are some for this CPU: they read
+ * weights packed once, where BLAS packs at every call, and give a row the same bits in any batch.
+ * 12 blocks of OSF-base at 91 rows on 2 threads of an Intel Xeon with AMX (bench_linear 2 91,
+ * 2026-11-22): AMX 34 ms, AVX-512 65 ms, Debian's OpenBLAS 0.3.21 290 ms. OpenBLAS for the rest. */
+static void choose_gemm(cpu_device *d, psgvit_isa isa)
+{
+    const cpu_gemm **gemm = d->gemm;
+    if (isa == PSGVIT_ISA_C)
+        gemm[PSGVIT_F32] = pv_cpu_gemm_blas(d->driver, sizeof d->driver);
+    if (!gemm[PSGVIT_F32])
+        gemm[PSGVIT_F32] = &pv_cpu_gemm_tiles;
+#if defined(__x86_64__)
+    if (isa == PSGVIT_ISA_AMX)
+        gemm[PSGVIT_F32] = &pv_cpu_gemm_amx;
+    if (isa >= PSGVIT_ISA_AVX512 && pv_cpu_has_avx512_bf16()) /* AMX's rounds x by it, too */
+        gemm[PSGVIT_BF16] =
+            isa == PSGVIT_ISA_AMX ? &pv_cpu_gemm_amx_bf16 : &pv_cpu_gemm_avx512_bf16;
+#endif
+}
+
+/* The level in force, and what it brings. */
 static psgvit_status choose_isa(cpu_device *d, psgvit_isa asked, psgvit_isa *isa, psgvit_error *err)
 {
     psgvit_isa machine = pv_cpu_isa();
     *isa = asked ? asked : machine;
-    if (*isa == PSGVIT_ISA_AMX && machine == PSGVIT_ISA_AMX && !(d->gemm = pv_cpu_gemm_amx()))
-        machine = PSGVIT_ISA_AVX512; /* the kernel refuses this process the tiles */
     if (asked > machine)
         return pv_fail(err, PSGVIT_E_DEVICE, "isa %s: this CPU (%s) has %s at most",
                        psgvit_isa_name(asked), d->name, psgvit_isa_name(machine));
     *isa = *isa < machine ? *isa : machine;
     snprintf(d->driver, sizeof d->driver, "libpsgvit's own %s kernels", psgvit_isa_name(*isa));
-    if (*isa == PSGVIT_ISA_C)
-        d->gemm = pv_cpu_gemm_blas(d->driver, sizeof d->driver);
-    if (!d->gemm)
-        d->gemm = &pv_cpu_gemm_tiles;
     d->kernels = pv_kernels_for(*isa);
+    choose_gemm(d, *isa);
     return PSGVIT_OK;
+}
+
+static unsigned precisions(const cpu_device *d)
+{
+    unsigned bits = 0;
+    for (int p = 0; p < PV_PRECISIONS; p++)
+        bits |= d->gemm[p] ? 1u << p : 0;
+    return bits;
 }
 
 static uint64_t host_memory(void)
@@ -239,13 +264,13 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
                  .memory_bytes = host_memory(),
                  .isa = isa,
                  .threads = threads > PV_MAX_THREADS ? PV_MAX_THREADS : threads,
-                 .precisions = 1u << PSGVIT_F32,
+                 .precisions = precisions(d),
                  .usable = 1,
                  .reason = ""},
         .log = {params->log, params->log_user},
         .batch_rows = BATCH_ROWS,
     };
-    if (d->gemm->alone)
+    if (d->gemm[PSGVIT_F32]->alone)
         pv_log_line(&d->base.log, PSGVIT_LOG_WARNING,
                     "%s has threads of its own: the number of threads asked for does not bind it",
                     d->driver);

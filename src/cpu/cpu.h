@@ -14,10 +14,12 @@
 
 typedef struct cpu_gemm cpu_gemm;
 
+enum { PV_PRECISIONS = PSGVIT_BF16 + 1 };
+
 typedef struct cpu_device {
     psgvit_device base;
     const pv_kernels *kernels;
-    const cpu_gemm *gemm;
+    const cpu_gemm *gemm[PV_PRECISIONS]; /* of each precision; NULL: it has none */
     int threads_asked; /* 0: what OpenMP would use for the caller, at most info.threads */
     char name[64], driver[96];
 } cpu_device;
@@ -43,7 +45,8 @@ typedef void (*cpu_run_fn)(const union cpu_args *args, const cpu_team *team);
 
 typedef struct cpu_matrix {
     pv_matrix base;
-    float *data; /* as the gemm's pack leaves it */
+    const cpu_gemm *gemm; /* that packed it, and alone may read it */
+    const void *packed;
 } cpu_matrix;
 
 /* y [m, n] = epilogue(x [m, k] W^T + bias). Strides in floats. */
@@ -51,7 +54,7 @@ typedef struct cpu_linear {
     const float *x, *bias; /* bias may be NULL */
     float *y;
     size_t m, n, k, x_stride, y_stride;
-    const float *weight; /* packed */
+    const void *weight; /* packed */
     pv_epilogue epilogue;
 } cpu_linear;
 
@@ -60,14 +63,15 @@ typedef struct cpu_linear {
 struct cpu_gemm {
     const char *name;
     bool alone; /* run is called by one thread for the whole product, outside of any team */
+    bool tiles; /* the process must have been granted AMX's registers */
     size_t workspace_floats; /* of each thread */
-    /* Floats that a packed W [n, k] takes. */
-    size_t (*packed_floats)(const pv_kernels *kernels, size_t n, size_t k);
+    /* Bytes that a packed W [n, k] takes. */
+    size_t (*packed_bytes)(const pv_kernels *kernels, size_t n, size_t k);
     /* Rows that one call of pack wants to begin at a multiple of. */
     size_t (*pack_rows)(const pv_kernels *kernels);
     /* Packs rows [first, first + count) that stand in `rows` [count, k]. */
     void (*pack)(const pv_kernels *kernels, const float *rows, size_t first, size_t count, size_t k,
-                 float *packed);
+                 void *packed);
     /* This thread's part of args->linear, epilogue included (alone: without it). */
     cpu_run_fn run;
 };
@@ -75,9 +79,12 @@ struct cpu_gemm {
 /* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads.
  */
 extern const cpu_gemm pv_cpu_gemm_tiles;
-/* AMX tiles with the error of float32; NULL where the kernel refuses them. Called only if the CPU
- * has them. */
-const cpu_gemm *pv_cpu_gemm_amx(void);
+#if defined(__x86_64__)
+/* AMX tiles: with the error of float32, and with weights and activations in bf16. */
+extern const cpu_gemm pv_cpu_gemm_amx, pv_cpu_gemm_amx_bf16;
+/* AVX-512's own instruction for bf16, where pv_cpu_has_avx512_bf16 says so. */
+extern const cpu_gemm pv_cpu_gemm_avx512_bf16;
+#endif
 /* OpenBLAS, by its build: openmp and serial ones in the team, the pthread one alone. NULL if the
  * library was built without. `driver` becomes its name and version. */
 const cpu_gemm *pv_cpu_gemm_blas(char *driver, size_t size);

@@ -97,6 +97,16 @@ static int tiles_offered(void)
 #endif
 }
 
+int pv_cpu_ask_for_tiles(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    enum { REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQ_XCOMP_PERM, TILE_DATA) == 0;
+#else
+    return 0;
+#endif
+}
+
 psgvit_isa pv_cpu_isa(void)
 {
     enum { FMA = 1 << 12, OSXSAVE = 1 << 27 };                       /* leaf 1, ecx */
@@ -118,6 +128,12 @@ psgvit_isa pv_cpu_isa(void)
     return PSGVIT_ISA_AMX;
 }
 
+int pv_cpu_has_avx512_bf16(void)
+{
+    enum { AVX512_BF16 = 1 << 5 }; /* leaf 7, subleaf 1, eax */
+    return pv_cpu_isa() >= PSGVIT_ISA_AVX512 && has(cpuid_leaf(7, 1).eax, AVX512_BF16);
+}
+
 void pv_cpu_name(char *name, size_t size)
 {
     char brand[49] = "";
@@ -137,6 +153,16 @@ void pv_cpu_name(char *name, size_t size)
 psgvit_isa pv_cpu_isa(void)
 {
     return PSGVIT_ISA_C;
+}
+
+int pv_cpu_ask_for_tiles(void)
+{
+    return 0;
+}
+
+int pv_cpu_has_avx512_bf16(void)
+{
+    return 0;
 }
 
 void pv_cpu_name(char *name, size_t size)

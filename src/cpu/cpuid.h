@@ -9,6 +9,13 @@
  * xgetbv). Changes nothing: AMX is reported by what the kernel offers, not asked for. */
 psgvit_isa pv_cpu_isa(void);
 
+/* Asks the operating system for AMX's registers, which Linux gives to a process only if it asks;
+ * asking twice does no harm. 0 if it refuses. */
+int pv_cpu_ask_for_tiles(void);
+
+/* AVX-512's instruction for bf16: Zen 4, Sapphire Rapids. Where pv_cpu_isa has AVX-512 at least. */
+int pv_cpu_has_avx512_bf16(void);
+
 /* The CPU's own name, trimmed, "unknown CPU" where it has none; at most size - 1 bytes. */
 void pv_cpu_name(char *name, size_t size);
 

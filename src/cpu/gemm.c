@@ -52,9 +52,9 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
  * 384. MC rows of x and GROUP panels of y stay in L2 until the epilogue. */
 enum { KC = 384, MC = 96, GROUP = 8, LINE = 64 / sizeof(float) };
 
-static size_t tiles_packed_floats(const pv_kernels *kernels, size_t n, size_t k)
+static size_t tiles_packed_bytes(const pv_kernels *kernels, size_t n, size_t k)
 {
-    return (n + kernels->nr - 1) / kernels->nr * kernels->nr * k;
+    return (n + kernels->nr - 1) / kernels->nr * kernels->nr * k * sizeof(float);
 }
 
 static size_t tiles_pack_rows(const pv_kernels *kernels)
@@ -63,10 +63,10 @@ static size_t tiles_pack_rows(const pv_kernels *kernels)
 }
 
 static void tiles_pack(const pv_kernels *kernels, const float *rows, size_t first, size_t count,
-                       size_t k, float *packed)
+                       size_t k, void *packed)
 {
     for (size_t p = 0; p < count; p += kernels->nr)
-        kernels->pack(rows + p * k, k, count - p, k, packed + (first + p) * k);
+        kernels->pack(rows + p * k, k, count - p, k, (float *)packed + (first + p) * k);
 }
 
 /* One panel times rows [m0, m1), for k in [k0, k1). A last panel that is wider than what is left of
@@ -75,7 +75,7 @@ static void tiles_panel(const cpu_linear *op, const pv_kernels *kernels, size_t 
                         size_t m1, size_t k0, size_t k1)
 {
     size_t nr = kernels->nr, width = op->n - n < nr ? op->n - n : nr;
-    const float *panel = op->weight + n * op->k + k0 * nr;
+    const float *panel = (const float *)op->weight + n * op->k + k0 * nr;
     float edge[PV_MOST_TILE];
     int accumulate = k0 > 0 || op->epilogue == PV_ADD;
     size_t tiles = (m1 - m0 + kernels->mr - 1) / kernels->mr;
@@ -127,7 +127,7 @@ static void tiles_run(const cpu_args *args, const cpu_team *team)
 const cpu_gemm pv_cpu_gemm_tiles = {
     .name = "tiles",
     .alone = false,
-    .packed_floats = tiles_packed_floats,
+    .packed_bytes = tiles_packed_bytes,
     .pack_rows = tiles_pack_rows,
     .pack = tiles_pack,
     .run = tiles_run,

@@ -15,10 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t blas_packed_floats(const pv_kernels *kernels, size_t n, size_t k)
+static size_t blas_packed_bytes(const pv_kernels *kernels, size_t n, size_t k)
 {
     (void)kernels;
-    return n * k;
+    return n * k * sizeof(float);
 }
 
 static size_t blas_pack_rows(const pv_kernels *kernels)
@@ -28,10 +28,10 @@ static size_t blas_pack_rows(const pv_kernels *kernels)
 }
 
 static void blas_pack(const pv_kernels *kernels, const float *rows, size_t first, size_t count,
-                      size_t k, float *packed)
+                      size_t k, void *packed)
 {
     (void)kernels;
-    memcpy(packed + first * k, rows, count * k * sizeof(float));
+    memcpy((float *)packed + first * k, rows, count * k * sizeof(float));
 }
 
 static void product(const cpu_linear *op, size_t m0, size_t m1, size_t n0, size_t n1)
@@ -40,7 +40,7 @@ static void product(const cpu_linear *op, size_t m0, size_t m1, size_t n0, size_
         return;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(m1 - m0), (int)(n1 - n0),
                 (int)op->k, 1.0f, op->x + m0 * op->x_stride, (int)op->x_stride,
-                op->weight + n0 * op->k, (int)op->k, op->epilogue == PV_ADD ? 1.0f : 0.0f,
+                (const float *)op->weight + n0 * op->k, (int)op->k, op->epilogue == PV_ADD ? 1.0f : 0.0f,
                 op->y + m0 * op->y_stride + n0, (int)op->y_stride);
 }
 
@@ -63,7 +63,7 @@ static void blas_run_alone(const cpu_args *args, const cpu_team *team)
 static const cpu_gemm in_team = {
     .name = "openblas",
     .alone = false,
-    .packed_floats = blas_packed_floats,
+    .packed_bytes = blas_packed_bytes,
     .pack_rows = blas_pack_rows,
     .pack = blas_pack,
     .run = blas_run,
@@ -72,7 +72,7 @@ static const cpu_gemm in_team = {
 static const cpu_gemm by_itself = {
     .name = "openblas with threads of its own",
     .alone = true,
-    .packed_floats = blas_packed_floats,
+    .packed_bytes = blas_packed_bytes,
     .pack_rows = blas_pack_rows,
     .pack = blas_pack,
     .run = blas_run_alone,

@@ -121,7 +121,8 @@ psgvit_status pv_cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_
 psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
                                    pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
 {
-    const cpu_gemm *gemm = ((cpu_plan *)plan)->device->gemm;
+    const cpu_matrix *matrix = (const cpu_matrix *)weight->matrix;
+    const cpu_gemm *gemm = matrix->gemm;
     cpu_rows from = resolve(x), to = resolve(y);
     cpu_linear linear = {
         .x = from.at,
@@ -132,7 +133,7 @@ psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_w
         .k = from.cols,
         .x_stride = from.stride,
         .y_stride = to.stride,
-        .weight = ((const cpu_matrix *)weight->matrix)->data,
+        .weight = matrix->packed,
         .epilogue = epilogue,
     };
     cpu_op *op = append(plan, gemm->run, err);

@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* All tests on one CPU device; false if the machine lacks the level. */
-static bool run_on_cpu(psgvit_isa isa, int threads, const cpu_gemm *gemm, int *failures)
+static psgvit_device *device_at(psgvit_isa isa, int threads)
 {
     psgvit_device *device;
     psgvit_error err;
@@ -18,21 +17,38 @@ static bool run_on_cpu(psgvit_isa isa, int threads, const cpu_gemm *gemm, int *f
                                    .backend = PSGVIT_BACKEND_CPU,
                                    .isa = isa,
                                    .threads = threads};
-    if (psgvit_device_open(&device, &params, &err)) {
-        printf("not tested: %s\n", err.message);
-        return false;
+    if (!psgvit_device_open(&device, &params, &err))
+        return device;
+    printf("not tested: %s\n", err.message);
+    return NULL;
+}
+
+/* All tests on one device, with another way of multiplying than its own unless `gemm` is NULL. */
+static int run_f32(psgvit_device *device, const cpu_gemm *gemm)
+{
+    const cpu_gemm **way = &((cpu_device *)device)->gemm[PSGVIT_F32], *own = *way;
+    if (gemm == own) /* tested already */
+        return 0;
+    *way = gemm ? gemm : own;
+    printf("-- isa %s, %d threads, products by %s\n", psgvit_isa_name(device->info.isa),
+           device->info.threads, (*way)->name);
+    int failures = cases_run(device);
+    *way = own;
+    return failures;
+}
+
+/* The matrix product in bf16, if the device has it. */
+static int run_bf16(psgvit_device *device)
+{
+    const cpu_gemm *gemm = ((cpu_device *)device)->gemm[PSGVIT_BF16];
+    if (!gemm) {
+        printf("not tested: bf16 at isa %s, which this CPU has no instructions for\n",
+               psgvit_isa_name(device->info.isa));
+        return 0;
     }
-    cpu_device *cpu = (cpu_device *)device;
-    if (gemm && gemm == cpu->gemm) { /* its own choice, tested already */
-        psgvit_device_close(&device);
-        return true;
-    }
-    cpu->gemm = gemm ? gemm : cpu->gemm;
-    printf("-- isa %s, %d threads, products by %s\n", psgvit_isa_name(isa), threads,
-           cpu->gemm->name);
-    *failures += cases_run(device);
-    psgvit_device_close(&device);
-    return true;
+    printf("-- isa %s, %d threads, products by %s\n", psgvit_isa_name(device->info.isa),
+           device->info.threads, gemm->name);
+    return cases_run_linear(device, PSGVIT_BF16);
 }
 
 int main(void)
@@ -44,9 +60,14 @@ int main(void)
     if (!ways[2])
         printf("not tested: products by OpenBLAS, which is not built in\n");
     for (psgvit_isa isa = PSGVIT_ISA_C; isa <= PSGVIT_ISA_AMX; isa++)
-        for (int threads = 1; threads <= 3; threads++)
+        for (int threads = 1; threads <= 3; threads++) {
+            psgvit_device *device = device_at(isa, threads);
+            if (!device)
+                return failures;
             for (int way = 0; way < way_count; way++)
-                if (!run_on_cpu(isa, threads, ways[way], &failures))
-                    return failures;
+                failures += run_f32(device, ways[way]);
+            failures += run_bf16(device);
+            psgvit_device_close(&device);
+        }
     return failures;
 }
