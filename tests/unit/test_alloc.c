@@ -116,10 +116,12 @@ static void steady(const vector_case *c, const vector_encoder *e)
     other.batch = 3;
     (void)calls_of(e, &job);
     (void)calls_of(e, &other);
-    size_t used = heap();
+    size_t used = 0;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(calls_of(e, &job), 0);
         assert_int_equal(calls_of(e, &other), 0);
+        if (i == 0) /* before, OpenMP may have found another place for its own */
+            used = heap();
     }
     assert_int_equal(heap(), used);
     job_free(&job);
