@@ -27,7 +27,17 @@ typedef struct vk_tiles {
 } vk_tiles;
 
 vk_tiles pv_vk_tiles(vk_layout layout);
-/* Has the device the threads and the shared memory? */
+/* Those that the device chooses from, but for any but the last one only where it runs. */
+vk_tiles pv_vk_choices(const vk_device *device, vk_layout layout);
+
+/* A limit of the device that a class of tiles goes beyond. */
+typedef struct vk_lack {
+    const char *limit; /* its name in Vulkan; NULL: there is none */
+    uint64_t found, needed;
+} vk_lack;
+
+vk_lack pv_vk_tile_lacks(const vk_device *device, vk_layout layout, const vk_tile *tile);
+/* Does it lack nothing? */
 bool pv_vk_tile_runs(const vk_device *device, vk_layout layout, const vk_tile *tile);
 /* The class for y [m, n] and x [m, k]. */
 const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,

@@ -163,10 +163,17 @@ psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precisi
 {
     vk_device *d = (vk_device *)device;
     PV_TRY(pv_vk_alive(d, err));
+    PV_TRY(pv_vk_prove(d, precision, err));
+    return pv_vk_store_create_unproven(d, precision, store, err);
+}
+
+psgvit_status pv_vk_store_create_unproven(vk_device *d, psgvit_precision precision,
+                                          pv_store **store, psgvit_error *err)
+{
     vk_store *s = calloc(1, sizeof *s);
     if (!s)
         return pv_fail_memory(err, "a store", sizeof *s);
-    s->base = (pv_store){device, precision};
+    s->base = (pv_store){&d->base, precision};
     s->device = d;
     s->layout = pv_vk_layout_of(d, precision);
     s->packing = pv_vk_packing_of(s->layout);
@@ -339,6 +346,7 @@ psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const p
     s->matrices = m;
     m->base = (pv_matrix){source->rows, source->cols};
     m->layout = s->layout;
+    m->tile = s->device->tile;
     m->bytes = s->packing->bytes(source->rows, source->cols);
     PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));
     PV_TRY(stage(s, m->bytes, err));

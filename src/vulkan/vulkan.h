@@ -76,6 +76,16 @@ VkResult pv_vk_create_device(const vk_loader *loader, const vk_candidate *candid
 
 typedef struct vk_device vk_device;
 
+/* How a weight lies in memory, so that no kernel meets a stranger: as its precision says, but for
+ * float32 where the device has f16 matrices. */
+typedef enum vk_layout {
+    VK_LAYOUT_F32 = PSGVIT_F32,
+    VK_LAYOUT_F16 = PSGVIT_F16,
+    VK_LAYOUT_BF16 = PSGVIT_BF16,
+    VK_LAYOUT_SPLIT, /* float32 as two f16 */
+    VK_LAYOUTS,
+} vk_layout;
+
 /* A compute pipeline: a shader with its constants. Owned by the device. */
 typedef struct vk_kernel {
     vk_module module;
@@ -95,13 +105,14 @@ struct vk_device {
     VkPhysicalDeviceMemoryProperties memory;
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;    /* bytes */
-    vk_features features;       /* a fast matrix that fails the self-test is not kept */
+    vk_features features;       /* f16 matrices that fail the self-test are not kept */
     pthread_mutex_t lock;       /* round the queue */
+    atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
     _Atomic double rate;        /* FLOP/s of the last plan: how much a submit may hold */
     _Atomic uint64_t queued;    /* 10^6 FLOP that are submitted and not yet waited for */
     char *cache_path;           /* NULL: pipelines are kept in memory only */
-    const struct vk_tile *tile; /* of every linear layer; NULL: chosen by shape */
+    const struct vk_tile *tile; /* of weights that are stored from now on; NULL: by shape */
     struct {
         pthread_mutex_t lock;
         VkDescriptorSetLayout sets;
@@ -136,31 +147,25 @@ typedef struct vk_buffer {
     uint64_t bytes;
 } vk_buffer;
 
-/* How a weight lies in memory, so that no kernel meets a stranger: as its precision says, but for
- * float32 where the device has f16 matrices. */
-typedef enum vk_layout {
-    VK_LAYOUT_F32 = PSGVIT_F32,
-    VK_LAYOUT_F16 = PSGVIT_F16,
-    VK_LAYOUT_BF16 = PSGVIT_BF16,
-    VK_LAYOUT_SPLIT, /* float32 as two f16 */
-    VK_LAYOUTS,
-} vk_layout;
-
 /* A weight as a kernel reads it. */
 typedef struct vk_matrix {
     pv_matrix base;
     vk_buffer *buffer;
     uint64_t offset, bytes; /* in the buffer; the offset fits any binding */
     vk_layout layout;
-    float scale;       /* what the products are multiplied by; 1 in float32 */
+    const struct vk_tile *tile; /* that it is multiplied in; NULL: chosen by shape */
+    float scale;                /* what the products are multiplied by; 1 in float32 */
     struct vk_matrix *next;
 } vk_matrix;
 
 psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
                                   pv_buffer **buffer, psgvit_error *err);
 void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
+/* The first store of a precision lets the device prove that it computes right in it. */
 psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision,
                                  pv_store **store, psgvit_error *err);
+psgvit_status pv_vk_store_create_unproven(vk_device *device, psgvit_precision precision,
+                                          pv_store **store, psgvit_error *err);
 psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
                                  psgvit_error *err);
 psgvit_status pv_vk_store_tensor(pv_store *store, const float *values, size_t rows, size_t cols,
@@ -269,8 +274,11 @@ psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range ra
 
 /* ---- selftest.c ---- */
 
-/* A linear layer with GELU and an attention against the same in double on the CPU; PSGVIT_E_DEVICE
- * with the op and both numbers if the device computes wrong. */
+/* What a new device has to prove: linear layers in f32, and attention. PSGVIT_E_DEVICE with the op,
+ * its tiles and both numbers if it computes wrong. */
 psgvit_status pv_vk_self_test(vk_device *device, psgvit_error *err);
+/* A linear layer with GELU in every class of tiles of a precision, unless that has been proven. A
+ * failure is not kept: the next call tries again. Thread-safety: safe. */
+psgvit_status pv_vk_prove(vk_device *device, psgvit_precision precision, psgvit_error *err);
 
 #endif

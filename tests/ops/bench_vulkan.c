@@ -110,12 +110,12 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
 {
     pv_plan *plan;
     bool chosen = tile == pv_vk_tile_for(b->device, b->layout, s->m, s->n, s->k);
-    b->device->tile = tile;
     must(pv_plan_begin(&b->device->base, &plan, &err));
-    for (int i = 0; i < COPIES; i++)
+    for (int i = 0; i < COPIES; i++) {
+        ((vk_matrix *)weights[i].matrix)->tile = tile;
         pv_linear(plan, x, &weights[i], s->epilogue, y);
+    }
     double ms = time_plan(plan) / COPIES;
-    b->device->tile = NULL;
     printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s  %8.1f us %6.2f TFLOP/s\n",
            s->name, s->m, s->n, s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn,
            tile->split, tile->chunk, chosen ? "*" : " ", ms * 1e3,

@@ -323,12 +323,23 @@ static void disguise(const mock_device *as, VkPhysicalDeviceProperties *p)
         least_limits(&p->limits);
     if (as->limits == MOCK_LIMITS_BELOW)
         p->limits.maxComputeSharedMemorySize = 8192;
+    if (as->group)
+        p->limits.maxComputeWorkGroupSize[0] = as->group;
 }
 
 static void VKAPI_CALL get_properties(VkPhysicalDevice device, VkPhysicalDeviceProperties *p)
 {
     mock_real.GetPhysicalDeviceProperties(of(device)->real, p);
     disguise(&of(device)->as, p);
+}
+
+static void set_subgroup(VkBaseOutStructure *s, uint32_t threads)
+{
+    VkPhysicalDeviceSubgroupSizeControlProperties *sizes = (void *)s;
+    if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES)
+        ((VkPhysicalDeviceSubgroupProperties *)s)->subgroupSize = threads;
+    if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES)
+        sizes->minSubgroupSize = sizes->maxSubgroupSize = threads;
 }
 
 static void VKAPI_CALL get_properties2(VkPhysicalDevice device, VkPhysicalDeviceProperties2 *p)
@@ -347,6 +358,8 @@ static void VKAPI_CALL get_properties2(VkPhysicalDevice device, VkPhysicalDevice
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES &&
             as->limits != MOCK_LIMITS_REAL)
             ((VkPhysicalDeviceSubgroupProperties *)s)->subgroupSize = 1;
+        if (as->subgroup)
+            set_subgroup(s, as->subgroup);
     }
 }
 
@@ -385,6 +398,8 @@ static void VKAPI_CALL get_queue_families(VkPhysicalDevice device, uint32_t *cou
             families[i].queueFlags &= ~(VkQueueFlags)VK_QUEUE_COMPUTE_BIT;
         if (as->limits != MOCK_LIMITS_REAL)
             families[i].timestampValidBits = 0;
+        if (as->clock_bits)
+            families[i].timestampValidBits = as->clock_bits;
     }
 }
 

@@ -30,6 +30,9 @@ typedef struct mock_device {
     mock_limits limits;
     bool no_queue;       /* no queue family computes */
     uint64_t memory;     /* bytes that it says it has; 0: the real number */
+    uint32_t group;      /* most threads of a workgroup in a row; 0: the real number */
+    uint32_t subgroup;   /* threads of every subgroup; 0: the real number */
+    uint32_t clock_bits; /* of its clock, which overflows behind its first time; 0: as it is */
     float error;         /* added to the fifth float of all mapped memory behind a submit, */
     long error_at;       /* from this one on */
     long lost_at;        /* the submit, from 1, that loses the device; 0: none */

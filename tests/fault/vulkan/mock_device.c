@@ -395,12 +395,25 @@ static void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y
     mock_real.CmdDispatch(commands, x, y, z);
 }
 
+/* The clock overflows behind the first time; the bits above it are anything. */
+static void wrap(uint64_t *times, size_t count, uint64_t mask)
+{
+    const uint64_t first = times[0];
+    for (size_t i = 0; i < count; i++)
+        times[i] = ((times[i] - first + mask) & mask) | (i % 2 ? ~mask : 0);
+}
+
 static VkResult VKAPI_CALL get_query_results(VkDevice device, VkQueryPool pool, uint32_t first,
                                              uint32_t count, size_t size, void *data,
                                              VkDeviceSize stride, VkQueryResultFlags flags)
 {
     MOCK_MAY_FAIL(GetQueryPoolResults, MOCK_MEMORY_ERRORS, VK_ERROR_DEVICE_LOST, VK_NOT_READY);
-    return mock_real.GetQueryPoolResults(device, pool, first, count, size, data, stride, flags);
+    VkResult result =
+        mock_real.GetQueryPoolResults(device, pool, first, count, size, data, stride, flags);
+    uint32_t bits = mock_state_of(device)->as.clock_bits;
+    if (result == VK_SUCCESS && bits)
+        wrap(data, size / sizeof(uint64_t), ((uint64_t)1 << bits) - 1);
+    return result;
 }
 
 /* ---- functions by name ---- */

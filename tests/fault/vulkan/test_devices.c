@@ -230,69 +230,7 @@ static void test_unusable(void **state)
 
 /* ---- the self-test ---- */
 
-static void test_wrong(void **state)
-{
-    (void)state;
-    stage_log log;
-    /* Grossly, by as little as half precision would do, and not a number. */
-    PRESENT({.name = "wild", .type = DISCRETE, .error = 100.0f},
-            {.name = "sloppy", .type = INTEGRATED, .error = 1e-3f},
-            {.name = "good", .type = INTEGRATED},
-            {.name = "none", .type = DISCRETE, .error = 0.0f / 0.0f});
-    expect(PSGVIT_BACKEND_AUTO, NULL, "good", &log);
-    expect_part(log.text, "2 backend auto passes over a GPU: wild: it computes wrong: in the "
-                          "self-test's linear layer in f32 value 4 is ");
-    expect_part(log.text, "2 backend auto passes over a GPU: sloppy: it computes wrong");
-    expect_part(log.text, "none: it computes wrong");
-    refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE, "wild: it computes wrong: in the", NULL);
-    refuse(PSGVIT_BACKEND_VULKAN, "sloppy", PSGVIT_E_DEVICE, "sloppy: it computes wrong", NULL);
-    stage_mock()->present(shown, 2);
-    expect(PSGVIT_BACKEND_AUTO, NULL, NULL, &log);
-    expect_part(log.text, "3 backend auto takes the CPU: there is no discrete or integrated GPU");
-}
-
-/* The linear layer is right, and takes three submits: its weight, its bias, itself. */
-static void test_wrong_attention(void **state)
-{
-    (void)state;
-    PRESENT({.name = "late", .type = DISCRETE, .error = 1e-3f, .error_at = 4});
-    refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE,
-           "late: it computes wrong: in the self-test's attention value 4 is ", NULL);
-}
-
-/* A device that says it has fast matrices, but whose driver can't compile their shaders, is used
- * without them. */
-static void test_matrices(void **state)
-{
-    (void)state;
-    PRESENT({.name = "fast", .type = DISCRETE, .matrices = true});
-    psgvit_error err;
-    psgvit_device *device = NULL;
-    psgvit_device_list *list = NULL;
-    stage_log log;
-    unsigned all = 1u << PSGVIT_F32 | 1u << PSGVIT_F16 | 1u << PSGVIT_BF16;
-    assert_int_equal(psgvit_device_list_open(&list, &err), PSGVIT_OK);
-    assert_int_equal(psgvit_device_list_at(list, 1)->precisions, all);
-    psgvit_device_list_close(&list);
-    assert_int_equal(stage_open(&device, PSGVIT_BACKEND_AUTO, NULL, &log, &err), PSGVIT_OK);
-    expect_part(log.text, "2 fast: creating a compute pipeline failed: VK_ERROR_UNKNOWN (-13); it "
-                          "is used without f16\n");
-    expect_part(log.text, "; it is used without bf16\n");
-    assert_int_equal(psgvit_device_get_info(device)->precisions, 1u << PSGVIT_F32);
-    vector_case c;
-    osf_encoder *encoder = NULL;
-    osf_encoder_params p = {.struct_size = sizeof p, .precision = PSGVIT_F16};
-    vector_open(&c, TESTS_DIR "/vectors", "osf_one_head", 0);
-    assert_int_equal(
-        osf_encoder_open_memory(&encoder, device, c.image, c.image_size, &p, &err),
-        PSGVIT_E_DEVICE);
-    expect_part(err.message, "fast: precision f16 is not supported, f32 is");
-    vector_close(&c);
-    psgvit_device_close(&device);
-}
-
-/* ---- small devices ---- */
-
+/* Opens a device and asserts that it computes a case right. */
 static void run_case(const char *name, const char *device_name)
 {
     psgvit_error err;
@@ -311,6 +249,121 @@ static void run_case(const char *name, const char *device_name)
     vector_close(&c);
     psgvit_device_close(&device);
 }
+
+static void test_wrong(void **state)
+{
+    (void)state;
+    stage_log log;
+    /* Grossly, by as little as half precision would do, and not a number. */
+    PRESENT({.name = "wild", .type = DISCRETE, .error = 100.0f},
+            {.name = "sloppy", .type = INTEGRATED, .error = 1e-3f},
+            {.name = "good", .type = INTEGRATED},
+            {.name = "none", .type = DISCRETE, .error = 0.0f / 0.0f});
+    expect(PSGVIT_BACKEND_AUTO, NULL, "good", &log);
+    expect_part(log.text, "2 backend auto passes over a GPU: wild: it computes wrong: in the "
+                          "self-test's linear layer in f32 with tiles of 64 x 64 x 8 value 4 "
+                          "is ");
+    expect_part(log.text, "2 backend auto passes over a GPU: sloppy: it computes wrong");
+    expect_part(log.text, "none: it computes wrong");
+    refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE, "wild: it computes wrong: in the", NULL);
+    refuse(PSGVIT_BACKEND_VULKAN, "sloppy", PSGVIT_E_DEVICE, "sloppy: it computes wrong", NULL);
+    stage_mock()->present(shown, 2);
+    expect(PSGVIT_BACKEND_AUTO, NULL, NULL, &log);
+    expect_part(log.text, "3 backend auto takes the CPU: there is no discrete or integrated GPU");
+}
+
+/* Each kernel is tried, however late it goes wrong: behind two submits, of a weight and a bias,
+ * come the classes of tiles that lavapipe has the memory for, the last of which is like the first,
+ * and then attention. */
+static void test_wrong_later(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {"linear layer in f32 with tiles of 64 x 64 x 8",
+                                      "linear layer in f32 with tiles of 32 x 32 x 32",
+                                      "linear layer in f32 with tiles of 64 x 64 x 8",
+                                      "attention", "attention", "attention"};
+    const long first = 3, count = sizeof ops / sizeof *ops;
+    for (long i = 0; i < count; i++) {
+        const mock_device late = {
+            .name = "late", .type = DISCRETE, .error = 1e-3f, .error_at = first + i};
+        char sentence[160];
+        stage_mock()->present(&late, 1);
+        snprintf(sentence, sizeof sentence,
+                 "late: it computes wrong: in the self-test's %s value 4 is ", ops[i]);
+        refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE, sentence, NULL);
+    }
+    const mock_device right = {
+        .name = "right", .type = DISCRETE, .error = 1e-3f, .error_at = first + count};
+    stage_mock()->present(&right, 1);
+    stage_mock()->arm(0, 0, "vkCreateComputePipelines");
+    expect(PSGVIT_BACKEND_VULKAN, NULL, "right", NULL);
+    assert_int_equal(stage_mock()->calls(), 5); /* no two of them are the same kernel */
+}
+
+/* An encoder of this precision can't be opened. */
+static void refuse_precision(psgvit_device *device, psgvit_precision precision,
+                             const char *sentence)
+{
+    psgvit_error err;
+    vector_case c;
+    osf_encoder *encoder = NULL;
+    osf_encoder_params p = {.struct_size = sizeof p, .precision = precision};
+    vector_open(&c, TESTS_DIR "/vectors", "osf_one_head", 0);
+    assert_int_equal(osf_encoder_open_memory(&encoder, device, c.image, c.image_size, &p, &err),
+                     PSGVIT_E_DEVICE);
+    assert_null(encoder);
+    expect_part(err.message, sentence);
+    vector_close(&c);
+}
+
+/* A device that says it has fast matrices, but whose driver can't compile their shaders, is used
+ * without them: those of f32 are tried at once, those of bf16 when somebody wants them. */
+static void test_matrices(void **state)
+{
+    (void)state;
+    PRESENT({.name = "fast", .type = DISCRETE, .matrices = true});
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    psgvit_device_list *list = NULL;
+    stage_log log;
+    unsigned all = 1u << PSGVIT_F32 | 1u << PSGVIT_F16 | 1u << PSGVIT_BF16;
+    assert_int_equal(psgvit_device_list_open(&list, &err), PSGVIT_OK);
+    assert_int_equal(psgvit_device_list_at(list, 1)->precisions, all);
+    psgvit_device_list_close(&list);
+    assert_int_equal(stage_open(&device, PSGVIT_BACKEND_AUTO, NULL, &log, &err), PSGVIT_OK);
+    expect_part(log.text, "2 fast: creating a compute pipeline failed: VK_ERROR_UNKNOWN (-13); it "
+                          "is used without f16\n");
+    assert_int_equal(psgvit_device_get_info(device)->precisions,
+                     1u << PSGVIT_F32 | 1u << PSGVIT_BF16);
+    refuse_precision(device, PSGVIT_F16, "fast: precision f16 is not supported, ");
+    for (int i = 0; i < 2; i++)
+        refuse_precision(device, PSGVIT_BF16,
+                         "fast: creating a compute pipeline failed: VK_ERROR_UNKNOWN (-13)");
+    psgvit_device_close(&device);
+}
+
+/* Not one class of tiles of fast matrices fits: they are not used where others do, and else an
+ * error. */
+static void test_narrow(void **state)
+{
+    (void)state;
+    PRESENT({.name = "narrow", .type = DISCRETE, .matrices = true, .group = 128, .subgroup = 64});
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    stage_log log;
+    if (stage_open(&device, PSGVIT_BACKEND_VULKAN, NULL, &log, &err))
+        fail_msg("%s", err.message);
+    assert_string_equal(log.text,
+                        "2 narrow: its maxComputeWorkGroupSize[0] is 128, expected at least 256 "
+                        "for a linear layer in f32 by fast matrices; it is used without f16\n");
+    refuse_precision(device, PSGVIT_BF16,
+                     "narrow: its maxComputeWorkGroupSize[0] is 128, expected at least 256 for a "
+                     "linear layer in bf16 by fast matrices");
+    psgvit_device_close(&device);
+    run_case("osf_one_head", NULL);
+}
+
+/* ---- small devices ---- */
 
 /* The least that Vulkan 1.1 allows is enough; the mock sees what goes beyond it. */
 static void test_least(void **state)
@@ -490,8 +543,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_isa, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unusable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_attention, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_matrices, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_narrow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_least, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
