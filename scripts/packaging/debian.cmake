@@ -3,7 +3,8 @@
 # `cpack --preset debian`. A package for each of the install rules' components: library, dev, tools.
 
 set(CPACK_GENERATOR DEB)
-set(CPACK_PACKAGE_CONTACT "libpsgvit authors <libpsgvit@users.noreply.github.com>")
+# The author of the commits; no mail is read there, and nobody else gets it (RFC 2606).
+set(CPACK_PACKAGE_CONTACT "libpsgvit maintainers <maintainers@users.noreply.r-seed-a9ae4769.example>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # each package has its own
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
