@@ -156,7 +156,11 @@ class Module(tools.Case):
         with psgvit.EegptEncoder(self.path("eegpt_names"), self.cpu) as encoder:
             self.assertEqual(encoder.channel_names, ["Cz", "O2", "FP1", "T7", "PO4"])
             self.assertEqual((encoder.info.channels, encoder.info.outputs), (5, 4))
+            self.assertEqual(repr(encoder), "<psgvit.EegptEncoder 5 channels, f32, on "
+                             f"{found[0].name}>")
+        self.assertEqual(repr(encoder)[-9:], ", closed>")
         with psgvit.Device("cpu", isa="c", threads=1) as device:
+            self.assertEqual(repr(device), f"<psgvit.Device {found[0].name}, cpu>")
             self.assertEqual((device.info.isa, device.info.threads), ("c", 1))
 
     def test_log(self):
@@ -189,10 +193,15 @@ class Module(tools.Case):
             self.raises(ValueError, ["outputs", "'clss'"], encoder.encode, self.night, ["clss"])
             self.raises(ValueError, "outputs", encoder.encode, self.night, [])
             self.raises(ValueError, "'ignore'", encoder.encode, self.night, nan="ignore")
-            self.raises(ValueError, "batch", encoder.encode, self.night, batch=-1)
+            for batch in (-1, "3", 2.5, None, 2**40):
+                self.raises(ValueError, ["batch", repr(batch)], encoder.encode, self.night,
+                            batch=batch)
+            self.assertEqual(encoder.encode(self.night, batch=np.int64(2))["cls"].shape, (3, 128))
         self.raises(ValueError, "'f64'", self.osf, precision="f64")
         self.raises(ValueError, "'gpu'", psgvit.Device, "gpu")
         self.raises(ValueError, "threads", psgvit.Device, "cpu", threads=-1)
+        self.raises(ValueError, ["device", "'cpu'"], psgvit.OsfEncoder, self.path("osf_nano"),
+                    "cpu")
 
     def test_wrong_models(self):
         self.raises(psgvit.ModelError, "none.safetensors", psgvit.OsfEncoder, self.path("none"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,16 @@ def choose(argument: str, names: Mapping[str, int], value: str) -> int:
     if value not in names:
         raise ArgumentError(f"{argument}: expected one of {', '.join(names)}; found {value!r}")
     return names[value]
+
+
+def whole_number(argument: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= lib.MOST:
+        raise ArgumentError(f"{argument}: expected a whole number from 0, found {value!r}")
+    return number
 
 
 def name_of(names: Mapping[str, int], value: int) -> str:
@@ -155,7 +166,7 @@ class Device(Handle):
         params.backend = choose("backend", lib.BACKENDS, backend)
         params.isa = choose("isa", lib.ISAS, isa)
         params.device = None if device is None else str(device).encode()
-        params.threads = threads
+        params.threads = whole_number("threads", threads)
         params.shader_cache = None if shader_cache is None else os.fsencode(shader_cache)
         # Kept, as the library calls it as long as the device is open.
         self._log = lib.LogFn(lambda user, level, line: log(
@@ -166,3 +177,7 @@ class Device(Handle):
         #: What is known of it; stays readable once it is closed.
         self.info: DeviceInfo = _info(
             -1, lib.LIBRARY.psgvit_device_get_info(self._handle).contents)
+
+    def __repr__(self) -> str:
+        state = ", closed" if self._closed else ""
+        return f"<psgvit.Device {self.info.name}, {self.info.backend}{state}>"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library as lib
-from ._device import Device, Handle, choose, name_of
+from ._device import Device, Handle, choose, name_of, whole_number
 from ._errors import ArgumentError, InputError
 
 Path = str | os.PathLike[str]
@@ -69,6 +69,7 @@ class _Encoder(Handle):
     _name: str
     _device_handle: ctypes.c_void_p | None = None
     _job: type[ctypes.Structure]
+    info: OsfInfo | EegptInfo
 
     def __init__(self, path: Path, device: Device | None, precision: str,
                  config: Path | Mapping[str, Any] | None, mmap: bool) -> None:
@@ -81,6 +82,8 @@ class _Encoder(Handle):
             params.config_json = json.dumps(dict(config)).encode()
         elif config is not None:
             params.config_path = os.fsencode(config)
+        if device is not None and not isinstance(device, Device):
+            raise ArgumentError(f"device: expected a psgvit.Device, found {device!r}")
         #: The device, which is not freed as long as the encoder is open.
         self.device = Device() if device is None else device
         self._device_handle = self.device._take()
@@ -99,6 +102,13 @@ class _Encoder(Handle):
             self._device_handle = None
             self.device._give_back()
 
+    def __repr__(self) -> str:
+        info = self.info
+        model = info.variant if isinstance(info, OsfInfo) else f"{info.channels} channels"
+        state = ", closed" if self._closed else ""
+        return (f"<psgvit.{type(self).__name__} {model}, {info.precision}, on "
+                f"{self.device.info.name}{state}>")
+
     def _read_info(self) -> dict[str, Any]:
         """The fields of its info struct, as Python says them."""
         c = getattr(lib.LIBRARY, f"{self._name}_encoder_info")(self._handle).contents
@@ -115,8 +125,7 @@ class _Encoder(Handle):
              progress: Progress | None) -> dict[str, Float32]:
         """Encodes a signal that was checked. `outputs` are shapes behind the number of epochs.
         Between the parts Python sees to Ctrl-C and `progress`, without callbacks through C."""
-        if batch < 0:
-            raise ArgumentError(f"batch: expected a whole number from 0, found {batch}")
+        batch = whole_number("batch", batch)
         policy = choose("nan", lib.NAN_POLICIES, nan)
         epochs, _, samples = signal.shape
         arrays = {name: np.empty((epochs, *shape), np.float32) for name, shape in outputs.items()}
@@ -183,7 +192,7 @@ class OsfEncoder(_Encoder):
         super().__init__(path, device, precision, config, mmap)
         fields = self._read_info()
         #: Sizes of the model; stays readable once it is closed.
-        self.info = OsfInfo(**{**fields, "variant": fields["variant"].decode(),
+        self.info: OsfInfo = OsfInfo(**{**fields, "variant": fields["variant"].decode(),
                                "lead_wise": bool(fields["lead_wise"])})
 
     def encode(self, signal: Float32, outputs: Iterable[str] = ("cls",), *, batch: int = 0,
@@ -225,7 +234,7 @@ class EegptEncoder(_Encoder):
                  config: Path | Mapping[str, Any] | None = None, mmap: bool = True) -> None:
         super().__init__(path, device, precision, config, mmap)
         #: Sizes of the model; stays readable once it is closed.
-        self.info = EegptInfo(**self._read_info())
+        self.info: EegptInfo = EegptInfo(**self._read_info())
         #: Of the input, as the config names them, or by position; "" where neither tells.
         self.channel_names = [
             lib.LIBRARY.eegpt_channel_name(self._handle, i).decode("utf-8", "replace")

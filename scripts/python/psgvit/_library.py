@@ -166,6 +166,7 @@ TYPES = {"cpu": 0, "discrete": 1, "integrated": 2, "virtual": 3, "software": 4}
 NAN_POLICIES = {"refuse": 0, "zero": 1, "propagate": 2}
 LOG_LEVELS = {"error": 1, "warning": 2, "info": 3, "debug": 4}
 FLAG_READ = 1
+MOST = 2**31 - 1  # of a number that becomes an int
 
 _ERR = POINTER(psgvit_error)
 # Name: (result, arguments). Functions that return a status take the error last.
