@@ -25,6 +25,20 @@ typedef struct pv_head {
     float *workspace; /* attention_workspace(keys, dim) floats, aligned to 64 bytes */
 } pv_head;
 
+/* c[rows, nr] = a[rows, k] * b, plus what c holds if accumulate is set (if not, c is not read). */
+typedef struct pv_tile {
+    size_t k;
+    const float *a; /* [rows, k] */
+    const float *b; /* a packed panel [k, nr], aligned to 64 bytes or to one of its rows */
+    float *c;       /* [rows, nr] */
+    size_t a_stride, c_stride;
+    int accumulate;
+    /* What will be read soon: so many cache lines, or as many as there is time for, are brought
+     * into the cache meanwhile. */
+    const float *next;
+    size_t next_lines;
+} pv_tile;
+
 enum { PV_MOST_TILE = 14 * 32 }; /* most that mr * nr below may be: AVX-512's tile */
 
 typedef struct pv_kernels {
@@ -44,13 +58,10 @@ typedef struct pv_kernels {
     /* y += s * x. */
     void (*axpy)(float s, const float *x, size_t n, float *y);
 
-    /* The matrix product's micro-kernel: c[rows, nr] = a[rows, k] * b, plus what c holds if
-     * accumulate is set (if not, c is not read). a's rows are a_stride apart; b is a packed panel
-     * [k, nr], aligned to 64 bytes or to one of its rows; 1 <= rows <= mr. A row's result does not
-     * depend on the others nor on `rows`, so rows are best cut into tiles of nearly one size. */
+    /* The matrix product's micro-kernel, for 1 <= rows <= mr. A row's result does not depend on the
+     * others nor on `rows`, so rows are best cut into tiles of nearly one size. */
     size_t mr, nr;
-    void (*gemm_tile)(size_t rows, size_t k, const float *a, size_t a_stride, const float *b,
-                      float *c, size_t c_stride, int accumulate);
+    void (*gemm_tile)(size_t rows, const pv_tile *tile);
 
     /* `count` rows of k, at least one, stride apart, to a panel [k, nr]; only the first nr are
      * taken, and the columns of rows that are missing hold copies. */

@@ -14,7 +14,14 @@
 #define PV_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-enum { TILE_COLUMNS = TILE_VECS * VEC };
+/* A tile takes TILE_STEPS of k at once and fetches at most FETCH lines meanwhile: a quarter of what
+ * it reads of b, so that four tiles fetch the next panel. */
+enum {
+    TILE_COLUMNS = TILE_VECS * VEC,
+    TILE_STEPS = 4,
+    LINE = 64 / sizeof(float),
+    FETCH = TILE_COLUMNS > LINE ? TILE_COLUMNS / LINE : 1
+};
 
 /* ---- exp and GELU ---------------------------------------------------------------------------- */
 
@@ -194,10 +201,37 @@ static void axpy(float s, const float *x, size_t n, float *y)
 
 /* ---- matrix product -------------------------------------------------------------------------- */
 
-/* The tile for a constant number of rows: all sums stay in registers over k. */
-PV_INLINE void tile_rows(const size_t rows, size_t k, const float *a, size_t a_stride,
-                         const float *b, float *c, size_t c_stride, int accumulate)
+/* Adds `steps` of k to the sums of a constant number of rows. Four rows a pointer: with a stride,
+ * its double and its triple all rows fit the registers. */
+PV_INLINE void tile_steps(const size_t rows, const size_t steps, const float *const group[4],
+                          size_t stride, size_t p, const float *b, vec sum[TILE_ROWS][TILE_VECS])
 {
+    PV_UNROLL
+    for (size_t s = 0; s < steps; s++) {
+        vec row[TILE_VECS];
+        PV_UNROLL
+        for (size_t j = 0; j < TILE_VECS; j++)
+            row[j] = vec_load(b + s * TILE_COLUMNS + j * VEC);
+        PV_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            const vec x = vec_set(group[i / 4][i % 4 * stride + p + s]);
+            PV_UNROLL
+            for (size_t j = 0; j < TILE_VECS; j++)
+                sum[i][j] = vec_fma(x, row[j], sum[i][j]);
+        }
+    }
+}
+
+/* The tile for a constant number of rows: all sums stay in registers over k. Its own copy of the
+ * tile is one that no store to c can be thought to change. */
+PV_INLINE void tile_rows(const size_t rows, const pv_tile *tile)
+{
+    const pv_tile t = *tile;
+    const float *const group[4] = {t.a, rows > 4 ? t.a + 4 * t.a_stride : t.a,
+                                   rows > 8 ? t.a + 8 * t.a_stride : t.a,
+                                   rows > 12 ? t.a + 12 * t.a_stride : t.a};
+    const float *b = t.b, *next = t.next;
+    size_t lines = t.next_lines;
     vec sum[TILE_ROWS][TILE_VECS];
     PV_UNROLL
     for (size_t i = 0; i < rows; i++) {
@@ -205,54 +239,52 @@ PV_INLINE void tile_rows(const size_t rows, size_t k, const float *a, size_t a_s
         for (size_t j = 0; j < TILE_VECS; j++)
             sum[i][j] = vec_set(0.0f);
     }
-    /* Four rows a pointer: with a stride, its double and its triple all rows fit the registers. */
-    const float *const group[4] = {a, rows > 4 ? a + 4 * a_stride : a,
-                                   rows > 8 ? a + 8 * a_stride : a,
-                                   rows > 12 ? a + 12 * a_stride : a};
-    for (size_t p = 0; p < k; p++) {
-        vec row[TILE_VECS];
-        PV_UNROLL
-        for (size_t j = 0; j < TILE_VECS; j++)
-            row[j] = vec_load(b + p * TILE_COLUMNS + j * VEC);
-        PV_UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            const vec x = vec_set(group[i / 4][i % 4 * a_stride + p]);
+    size_t p = 0;
+    for (; p + TILE_STEPS <= t.k; p += TILE_STEPS) {
+        if (lines) {
             PV_UNROLL
-            for (size_t j = 0; j < TILE_VECS; j++)
-                sum[i][j] = vec_fma(x, row[j], sum[i][j]);
+            for (size_t i = 0; i < FETCH; i++)
+                __builtin_prefetch(next + i * LINE, 0, 2);
+            next += FETCH * LINE;
+            lines = lines > FETCH ? lines - FETCH : 0;
         }
+        tile_steps(rows, TILE_STEPS, group, t.a_stride, p, b, sum);
+        b += TILE_STEPS * TILE_COLUMNS;
+    }
+    for (; p < t.k; p++) {
+        tile_steps(rows, 1, group, t.a_stride, p, b, sum);
+        b += TILE_COLUMNS;
     }
     PV_UNROLL
     for (size_t i = 0; i < rows; i++) {
         PV_UNROLL
         for (size_t j = 0; j < TILE_VECS; j++) {
-            float *to = c + i * c_stride + j * VEC;
-            vec_store(to, accumulate ? vec_add(vec_load(to), sum[i][j]) : sum[i][j]);
+            float *to = t.c + i * t.c_stride + j * VEC;
+            vec_store(to, t.accumulate ? vec_add(vec_load(to), sum[i][j]) : sum[i][j]);
         }
     }
 }
 
-static void gemm_tile(size_t rows, size_t k, const float *a, size_t a_stride, const float *b,
-                      float *c, size_t c_stride, int accumulate)
+static void gemm_tile(size_t rows, const pv_tile *t)
 {
     switch (rows) {
-    case 1: tile_rows(1, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 2: tile_rows(2, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 3: tile_rows(3, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 4: tile_rows(4, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 1: tile_rows(1, t); break;
+    case 2: tile_rows(2, t); break;
+    case 3: tile_rows(3, t); break;
+    case 4: tile_rows(4, t); break;
 #if PV_TILE_ROWS >= 6
-    case 5: tile_rows(5, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 6: tile_rows(6, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 5: tile_rows(5, t); break;
+    case 6: tile_rows(6, t); break;
 #endif
 #if PV_TILE_ROWS >= 14
-    case 7: tile_rows(7, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 8: tile_rows(8, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 9: tile_rows(9, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 10: tile_rows(10, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 11: tile_rows(11, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 12: tile_rows(12, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 13: tile_rows(13, k, a, a_stride, b, c, c_stride, accumulate); break;
-    case 14: tile_rows(14, k, a, a_stride, b, c, c_stride, accumulate); break;
+    case 7: tile_rows(7, t); break;
+    case 8: tile_rows(8, t); break;
+    case 9: tile_rows(9, t); break;
+    case 10: tile_rows(10, t); break;
+    case 11: tile_rows(11, t); break;
+    case 12: tile_rows(12, t); break;
+    case 13: tile_rows(13, t); break;
+    case 14: tile_rows(14, t); break;
 #endif
     default: break;
     }
@@ -399,20 +431,24 @@ static void attend(const pv_head *h, const packed_head *p, size_t first, size_t 
     float *out = h->out + first * h->out_stride;
     float factor[TILE_ROWS];
 
-    for (size_t j = 0; j < p->key_pad; j += TILE_COLUMNS)
-        gemm_tile(rows, h->dim, q, h->q_stride, p->k + j * h->dim, p->scores + j, p->key_pad, 0);
+    pv_tile tile = {.k = h->dim, .a = q, .a_stride = h->q_stride, .c_stride = p->key_pad};
+    for (size_t j = 0; j < p->key_pad; j += TILE_COLUMNS) {
+        tile.b = p->k + j * h->dim;
+        tile.c = p->scores + j;
+        gemm_tile(rows, &tile);
+    }
     softmax_rows(rows, p->scores, p->key_pad, h->keys, h->scale, factor);
 
     const size_t whole = h->dim / TILE_COLUMNS * TILE_COLUMNS;
-    for (size_t j = 0; j < whole; j += TILE_COLUMNS)
-        gemm_tile(rows, h->keys, p->scores, p->key_pad, p->v + j * h->keys, out + j, h->out_stride,
-                  0);
-    scale_rows(rows, whole, factor, out, h->out_stride, out, h->out_stride);
-    if (whole < h->dim) {
-        gemm_tile(rows, h->keys, p->scores, p->key_pad, p->v + whole * h->keys, p->edge,
-                  TILE_COLUMNS, 0);
-        scale_rows(rows, h->dim - whole, factor, p->edge, TILE_COLUMNS, out + whole, h->out_stride);
+    tile = (pv_tile){.k = h->keys, .a = p->scores, .a_stride = p->key_pad};
+    for (size_t j = 0; j < h->dim; j += TILE_COLUMNS) {
+        tile.b = p->v + j * h->keys;
+        tile.c = j < whole ? out + j : p->edge;
+        tile.c_stride = j < whole ? h->out_stride : TILE_COLUMNS;
+        gemm_tile(rows, &tile);
     }
+    scale_rows(rows, whole, factor, out, h->out_stride, out, h->out_stride);
+    scale_rows(rows, h->dim - whole, factor, p->edge, TILE_COLUMNS, out + whole, h->out_stride);
 }
 
 static void attention(const pv_head *head)

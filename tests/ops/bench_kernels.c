@@ -83,7 +83,8 @@ static void run_axpy(const bench *b)
 
 static void run_tile(const bench *b)
 {
-    b->kernels->gemm_tile(b->n, b->k, b->a, 768, b->b, b->out, 768, 1);
+    const pv_tile tile = {b->k, b->a, b->b, b->out, 768, 768, 1, NULL, 0};
+    b->kernels->gemm_tile(b->n, &tile);
 }
 
 /* A product of 91 rows by one panel after another, as a linear layer does: n panels. */
@@ -94,8 +95,9 @@ static void run_panels(const bench *b)
         size_t row = 0;
         for (size_t left = (91 + t->mr - 1) / t->mr; left > 0; left--) {
             const size_t rows = (91 - row + left - 1) / left;
-            t->gemm_tile(rows, b->k, b->a + row * 768, 768, b->b + panel * b->k * t->nr,
-                         b->out + row * 768 + panel * t->nr, 768, 1);
+            const pv_tile tile = {b->k, b->a + row * 768, b->b + panel * b->k * t->nr,
+                                  b->out + row * 768 + panel * t->nr, 768, 768, 1, NULL, 0};
+            t->gemm_tile(rows, &tile);
             row += rows;
         }
     }

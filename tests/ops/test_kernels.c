@@ -278,10 +278,24 @@ static void product_free(product *p)
     guarded_free(&p->got);
 }
 
+/* What comes next lies where nothing may be read: it is only fetched. */
+static pv_tile product_tile(const product *p, int accumulate)
+{
+    return (pv_tile){.k = p->k,
+                     .a = p->a.at,
+                     .b = p->b.at,
+                     .c = p->got.at,
+                     .a_stride = p->a_stride,
+                     .c_stride = p->c_stride,
+                     .accumulate = accumulate,
+                     .next = p->b.at + p->b.n,
+                     .next_lines = p->k % 7};
+}
+
 static void product_run(product *p, int accumulate)
 {
-    p->t->gemm_tile(p->rows, p->k, p->a.at, p->a_stride, p->b.at, p->got.at, p->c_stride,
-                    accumulate);
+    const pv_tile tile = product_tile(p, accumulate);
+    p->t->gemm_tile(p->rows, &tile);
 }
 
 static void product_check(const product *p, int accumulate)
@@ -338,7 +352,11 @@ static void test_gemm_rows_are_apart(void **state)
             for (size_t r = 0; r < t->mr; r++) {
                 guarded alone = guarded_new(t->nr);
                 memcpy(alone.at, p.c.at + r * p.c_stride, t->nr * sizeof(float));
-                t->gemm_tile(1, k, p.a.at + r * p.a_stride, p.a_stride, p.b.at, alone.at, t->nr, 1);
+                pv_tile tile = product_tile(&p, 1);
+                tile.a += r * p.a_stride;
+                tile.c = alone.at;
+                tile.c_stride = t->nr;
+                t->gemm_tile(1, &tile);
                 expect_bits("a row alone", t, t->nr, alone.at, p.got.at + r * p.c_stride);
                 guarded_free(&alone);
             }
@@ -376,19 +394,8 @@ static heads heads_new(const pv_kernels *t, size_t queries, size_t keys, size_t 
     h.v = guarded_noise((keys - 1) * vs + dim, 1.0f);
     h.out = guarded_new((queries - 1) * os + dim);
     h.workspace = guarded_new_aligned(t->attention_workspace(keys, dim));
-    h.head = (pv_head){h.q.at,
-                       h.k.at,
-                       h.v.at,
-                       h.out.at,
-                       qs,
-                       ks,
-                       vs,
-                       os,
-                       queries,
-                       keys,
-                       dim,
-                       1.0f / sqrtf((float)dim),
-                       h.workspace.at};
+    h.head = (pv_head){h.q.at,  h.k.at, h.v.at, h.out.at, qs, ks, vs, os,
+                       queries, keys,   dim,    1.0f / sqrtf((float)dim), h.workspace.at};
     return h;
 }
 
