@@ -160,8 +160,8 @@ for backend in ${backends//,/ }; do
     done
     [[ $beside == *" $backend "* ]] || continue
     [ "$backend" = vulkan ] || large=16
-    [ "$quick" = no ] || large=16
-    peer "${place[$backend]}" "$osf" "1,$batches,$large"
+    [ "$quick" = no ] || large=""
+    peer "${place[$backend]}" "$osf" "1,$batches${large:+,$large}"
     peer "${place[$backend]}" "$small,$eegpt,$one" 1
 done
 

@@ -21,6 +21,8 @@ import re
 import subprocess
 import sys
 
+from bench_rows import QUIET
+
 
 def output_of(*command):
     """Its standard output; empty where it fails or there is no such command."""
@@ -111,7 +113,7 @@ def begin(args):
     folder = args.results / name
     folder.mkdir(parents=True)
     write(folder / "machine.json", facts)
-    if facts["load_average"] > 0.5:
+    if facts["load_average"] > QUIET:
         print(f"The machine is not quiet: its load average is {facts['load_average']:.1f}, so the "
               "numbers will be worth little.", file=sys.stderr)
     print(folder)

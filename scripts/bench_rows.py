@@ -26,6 +26,7 @@ LOOKS = {
 PEERS = {"pytorch": "PyTorch", "pytorch-compiled": "PyTorch, compiled",
          "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", LINEAR_ALONE: LINEAR_ALONE}
 PLACES = {"cpu": "CPU", "vulkan": "Vulkan", "cuda": "CUDA"}
+QUIET = 0.5  # a load average up to which numbers are worth something
 AGAIN = ["", "--", "||", "++"]  # hatching on top, by machine
 
 
@@ -110,6 +111,8 @@ class Results:
         text = f"{m['cpu']} ({isa}, {threads} threads)"
         if m.get("gpu"):
             text += f"; {m['gpu']} (driver {m['gpu_driver']})"
+        if m.get("load_average", 0) > QUIET:
+            text += f", which was not quiet (load average {m['load_average']:.1f})"
         code = m["commit"] + (" with changes" if m["modified"] else "")
         return (f"{text}. libpsgvit {m['version']}{', commit ' + code if m['commit'] else ''}; "
                 f"{m['system']}, {m['compiler'] or 'compiler unknown'}; {m['time'][:10]}.")

@@ -86,7 +86,7 @@ def draw(night, embeddings, caption, out):
     else:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=120)
-        Image.open(drawn).convert("L").quantize(32).save(out, optimize=True)
+        Image.open(drawn).convert("L").save(out, optimize=True)
     print(out)
 
 

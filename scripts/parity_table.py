@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 HERE = pathlib.Path(__file__).resolve().parent
 VECTORS = HERE.parent / "tests" / "vectors"
@@ -107,7 +108,7 @@ def table(rows):
     for row in rows:
         key = names[place(row), row["device"]]
         said[key] = f"{key}: {row['device']}, libpsgvit {row['version']}, {row['date']}"
-    return "\n".join([*lines, "", "; ".join(said.values()) + ".", ""])
+    return "\n".join([*lines, "", textwrap.fill("; ".join(said.values()) + ".", 100), ""])
 
 
 def put_into(path, text):

@@ -40,3 +40,9 @@ psgvit_python_test(python_layout python/test_layout.py
          ${CMAKE_C_COMPILER} LABELS large)
 psgvit_cli_test(python_module python/test_module.py
     ARGS ${PROJECT_SOURCE_DIR}/scripts $<TARGET_FILE:psgvit> LABELS large TIMEOUT 300)
+
+# Every command of the README, its program, its lines of CMake and its Python.
+psgvit_cli_test(cli_readme cli/test_readme.py
+    ARGS ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_INSTALL_LIBDIR}
+         ${PSGVIT_TORCH_PYTHON} ${PSGVIT_TORCH_PACKAGES}
+    LABELS large TIMEOUT 600)
