@@ -2,9 +2,11 @@
 /*
  * Times each kernel of src/cpu at every instruction set that this machine has: nanoseconds an
  * element, and GFLOP/s for the products. Minima of many short runs, on one core, so that neighbours
- * disturb little. Not a test.
+ * disturb little. Or the machine's ceilings, as JSON: what FMA in registers and reads from memory
+ * that no cache holds reach on so many threads at once. Not a test.
  *
  *     bench_kernels [seconds per kernel, default 0.05]
+ *     bench_kernels --ceilings THREADS [ISA]
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -12,9 +14,15 @@
 #include "cpu/cpuid.h"
 #include "cpu/kernels.h"
 
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 enum { FLOATS = 1 << 20 };
 
@@ -146,6 +154,135 @@ static void bench_table(bench *b, const char *level)
     }
 }
 
+/* ---- ceilings -------------------------------------------------------------------------------- */
+
+/* Chains of FMA that are enough to hide its latency; 0.5 keeps the values from growing. */
+enum { CHAINS = 12, ROUNDS = 1 << 20 };
+
+typedef float (*fma_fn)(float x);
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static float fma_avx2(float x)
+{
+    const __m256 half = _mm256_set1_ps(0.5f);
+    __m256 sum[CHAINS];
+#pragma GCC unroll 16
+    for (int i = 0; i < CHAINS; i++)
+        sum[i] = _mm256_set1_ps(x + (float)i);
+    for (int r = 0; r < ROUNDS; r++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++)
+            sum[i] = _mm256_fmadd_ps(sum[i], half, half);
+    }
+#pragma GCC unroll 16
+    for (int i = 1; i < CHAINS; i++)
+        sum[0] = _mm256_add_ps(sum[0], sum[i]);
+    return _mm256_cvtss_f32(sum[0]);
+}
+
+__attribute__((target("avx512f"))) static float fma_avx512(float x)
+{
+    const __m512 half = _mm512_set1_ps(0.5f);
+    __m512 sum[CHAINS];
+#pragma GCC unroll 16
+    for (int i = 0; i < CHAINS; i++)
+        sum[i] = _mm512_set1_ps(x + (float)i);
+    for (int r = 0; r < ROUNDS; r++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++)
+            sum[i] = _mm512_fmadd_ps(sum[i], half, half);
+    }
+#pragma GCC unroll 16
+    for (int i = 1; i < CHAINS; i++)
+        sum[0] = _mm512_add_ps(sum[0], sum[i]);
+    return _mm512_cvtss_f32(sum[0]);
+}
+#endif
+
+/* What every CPU of its kind has: four lanes, products and sums apart if there is no FMA. */
+static float fma_c(float x)
+{
+    typedef float lanes __attribute__((vector_size(16)));
+    const lanes half = {0.5f, 0.5f, 0.5f, 0.5f};
+    lanes sum[CHAINS];
+#pragma GCC unroll 16
+    for (int i = 0; i < CHAINS; i++)
+        sum[i] = half + (x + (float)i);
+    for (int r = 0; r < ROUNDS; r++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++)
+            sum[i] = sum[i] * half + half;
+    }
+#pragma GCC unroll 16
+    for (int i = 1; i < CHAINS; i++)
+        sum[0] += sum[i];
+    return sum[0][0];
+}
+
+/* The least time of nine rounds, each by all threads at once. */
+static double time_of_all(int threads, fma_fn work, const float *memory, size_t floats, float *sink)
+{
+    double best = 1e9;
+    for (int run = 0; run < 9; run++) {
+        float sum = 0.0f;
+        double start = 0.0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+        {
+            const size_t share = floats / (size_t)threads;
+            const float *const own = memory + share * (size_t)omp_get_thread_num();
+            float lanes[16] = {0};
+#pragma omp barrier
+#pragma omp master
+            start = now();
+            for (size_t i = 0; i + 16 <= share; i += 16) {
+                for (size_t j = 0; j < 16; j++)
+                    lanes[j] += own[i + j];
+            }
+            for (size_t j = 0; j < 16; j++)
+                sum += lanes[j];
+            if (work)
+                sum += work(sum);
+        }
+        const double took = now() - start;
+        best = took < best ? took : best;
+        *sink += sum;
+    }
+    return best;
+}
+
+static int print_ceilings(int threads, const char *level)
+{
+    const size_t floats = (size_t)64 << 20; /* 256 MiB */
+    psgvit_isa isa = pv_cpu_isa();
+    for (psgvit_isa i = PSGVIT_ISA_C; level && i <= pv_cpu_isa(); i++) {
+        if (!strcmp(level, psgvit_isa_name(i)))
+            isa = i;
+    }
+    fma_fn work = fma_c;
+    size_t lanes = 4;
+#if defined(__x86_64__)
+    if (isa >= PSGVIT_ISA_AVX2) {
+        work = isa >= PSGVIT_ISA_AVX512 ? fma_avx512 : fma_avx2;
+        lanes = isa >= PSGVIT_ISA_AVX512 ? 16 : 8;
+    }
+#endif
+    float *memory = pv_alloc(floats * sizeof *memory);
+    if (!memory || threads < 1)
+        return 1;
+    memset(memory, 0, floats * sizeof *memory);
+    float sink = 0.0f;
+    const double busy = time_of_all(threads, work, memory, 0, &sink);
+    const double reading = time_of_all(threads, NULL, memory, floats, &sink);
+    printf("{\"isa\":\"%s\",\"threads\":%d,\"gflops\":%.2f,\"gbs\":%.2f,\"sum\":%.1f}\n",
+           psgvit_isa_name(isa), threads,
+           2e-9 * CHAINS * ROUNDS * (double)(lanes * (size_t)threads) / busy,
+           1e-9 * (double)(floats * sizeof *memory) / reading, (double)sink);
+    pv_free(memory);
+    return 0;
+}
+
+/* ---- the program ----------------------------------------------------------------------------- */
+
 static void fill(float *x, unsigned seed)
 {
     for (size_t i = 0; i < FLOATS; i++) {
@@ -156,6 +293,8 @@ static void fill(float *x, unsigned seed)
 
 int main(int argc, char **argv)
 {
+    if (argc > 2 && !strcmp(argv[1], "--ceilings"))
+        return print_ceilings(atoi(argv[2]), argc > 3 ? argv[3] : NULL);
     bench b = {.seconds = argc > 1 ? atof(argv[1]) : 0.05};
     float **arrays[] = {&b.a, &b.b, &b.c, &b.out};
     for (unsigned i = 0; i < 4; i++) {

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""roofline.py and bench_ratios.py: a page that is measured, one of rows that are made up, and a
+table of ratios beside peers that are made up, too.
+
+Usage: test_roofline.py FOLDER_OF_TOOLS BUILD FOLDER_OF_SCRIPTS
+"""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOLS = pathlib.Path(sys.argv.pop(1)).resolve()
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+SCRIPTS = pathlib.Path(sys.argv.pop(1)).resolve()
+ROW = {"model": "osf-nano", "batch": 2, "outputs": "cls", "backend": "vulkan", "device": "Made up",
+       "isa": "", "precision": "f32", "threads": 1, "min_ms": 4.0, "median_ms": 5.0,
+       "profile": [{"flops": 500_000_000, "bytes": 1_000_000, "count": 3},
+                   {"flops": 0, "bytes": 2_000_000, "count": 1}]}
+PEER = """import json, os, sys
+print(json.dumps([{"peer": name, "median_ms": ms, "min_ms": ms / 2} for name, ms in
+                  (("pytorch", 4000.0), ("openvino", 2000.0))]
+                 if os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX2" else []))
+"""
+
+
+def run(script, *arguments, rows=None):
+    return subprocess.run([sys.executable, str(script), *map(str, arguments)], text=True,
+                          input=None if rows is None else json.dumps(rows), check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def table(text):
+    """The rows of a page's table, heads first."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [found[0], *found[2:]]
+
+
+class Roofline(unittest.TestCase):
+    script = SCRIPTS / "roofline.py"
+
+    def test_measured(self):
+        done = run(self.script, "--build", BUILD, "--models", "osf-nano", "--batch", "1,2",
+                   "--runs", 3, "--threads", 1)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        heads, *rows = table(done.stdout)
+        self.assertEqual([row[:2] for row in rows], [["osf-nano", "1"], ["osf-nano", "2"]])
+        one, two = (dict(zip(heads, row)) for row in rows)
+        self.assertGreater(float(one["GFLOP"]), 0.1)
+        self.assertAlmostEqual(float(two["GFLOP"]), 2 * float(one["GFLOP"]), delta=0.03)
+        self.assertLess(float(two["MB"]), 2 * float(one["MB"]))  # the weights are the same
+        for row in one, two:
+            self.assertGreater(float(row["floor ms"]), 0.0)
+            self.assertLess(float(row["floor, % of least"]), 120)
+
+    def test_given(self):
+        for peak, bound, floor in (("1000,10", "arithmetic", 1.5), ("1000,2", "memory", 2.5)):
+            done = run(self.script, "--rows", "-", "--peak", peak, rows=[ROW])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            heads, row = table(done.stdout)
+            row = dict(zip(heads, row))
+            self.assertEqual((row["GFLOP"], row["MB"]), ("1.50", "5.0"))
+            self.assertEqual((row["bound by"], float(row["floor ms"])), (bound, floor))
+            self.assertAlmostEqual(float(row["of median"]), 100 * floor / 5, delta=0.6)
+            self.assertAlmostEqual(float(row["floor, % of least"]), 100 * floor / 4, delta=0.6)
+
+    def test_refused(self):
+        bare = {key: value for key, value in ROW.items() if key != "profile"}
+        for arguments, rows in ((["--rows", "-", "--peak", "1,1"], [bare]),
+                                (["--rows", "-"], [ROW]), ([], None)):
+            done = run(self.script, *arguments, rows=rows)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("roofline.py: ", done.stderr)
+
+
+class Ratios(unittest.TestCase):
+    def test_table(self):
+        with tempfile.TemporaryDirectory() as folder:
+            script = pathlib.Path(folder) / "bench_ratios.py"
+            shutil.copy(SCRIPTS / script.name, script)
+            (script.parent / "bench_peers.py").write_text(PEER, encoding="utf-8")
+            done = run(script, "--tools", TOOLS, "--isa", "avx2", "--rows", "osf-nano@2",
+                       "--runs", 3, "--threads", 1, "--peers", "pytorch,onnxruntime,openvino")
+        if "at most" in done.stderr:  # a CPU without AVX2 can't hold peers to it
+            self.assertIn("avx2", done.stderr)
+            return
+        self.assertEqual(done.returncode, 0, done.stderr)
+        heads, row = table(done.stdout)
+        row = dict(zip(heads, row))
+        self.assertEqual((row["pytorch"], row["onnxruntime"], row["openvino"], row["fastest peer"]),
+                         ("4000.0", "-", "2000.0", "openvino"))
+        self.assertAlmostEqual(float(row["ratio"]), float(row["psgvit"]) / 2000, delta=0.006)
+        self.assertGreater(float(row["cls"]), 0.0)
+
+
+if __name__ == "__main__":
+    unittest.main()
