@@ -138,10 +138,13 @@ class Readme(Case):
         self.assertEqual({(row[0].split(",")[0], row[2]) for row in rows}, {
             ("OSF-base", "`cls`"), ("OSF-base", "`patches`"), ("OSF-base", "`mean`"),
             ("EEGPT", "`features`"), ("EEGPT", "`logits`")})
-        self.assertEqual({row[1].split(",")[0] for row in rows}, {"CPU", "Vulkan"})
-        for *_, mean, own_mean, largest, own_largest, _ in rows:
-            self.assertLessEqual(float(mean), 1.02 * max(2e-7, 1.75 * float(own_mean)))
-            self.assertLessEqual(float(largest), 1.02 * max(1e-6, 4 * float(own_largest)))
+        self.assertEqual({re.match(r"\w+", row[1])[0] for row in rows}, {"CPU", "Vulkan"})
+        for _, place, _, *numbers in rows:
+            mean, own_mean, largest, own_largest, cosine = map(float, numbers)
+            self.assertLessEqual(cosine, 1.02e-4)
+            if "f16" not in place:
+                self.assertLessEqual(mean, 1.02 * max(2e-7, 1.75 * own_mean))
+                self.assertLessEqual(largest, 1.02 * max(1e-6, 4 * own_largest))
 
     def packages(self, command):
         """Those that scripts/packages.sh installs; build-essential brings libc6-dev."""
@@ -285,11 +288,12 @@ class Readme(Case):
             np.testing.assert_array_equal(found, wanted)
 
     def test_sizes_of_the_examples(self):
-        """C in about 20 lines, Python in 5."""
+        """C in about 20 lines, Python in 5; and all but the table of parity in about 200."""
         lines = {language: text.strip().count("\n") + 1 for language, text in blocks()}
         self.assertLessEqual(lines["c"], 25)
         self.assertLessEqual(lines["python"], 5)
-        self.assertLessEqual(README.count("\n"), 230)
+        text = re.sub(r"<!-- parity -->.*<!-- /parity -->", "", README, flags=re.S)
+        self.assertLessEqual(text.count("\n"), 210)
 
     def test_no_command_outside_of_blocks(self):
         text = re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
