@@ -227,6 +227,9 @@ class Readme(Case):
         "scripts/bench.sh --peers": (
             "takes minutes; cli_bench_script runs it quickly",
             lambda self, _: self.script_is_sound("scripts/bench.sh")),
+        "scripts/roofline.py --build build/release": (
+            "takes a minute; cli_roofline runs it on a small model",
+            "scripts/roofline.py --help"),
         "pip install torch safetensors numpy": (
             "fetches a gigabyte", lambda self, command: self.imports_of_conversion(command)),
     }
