@@ -11,11 +11,13 @@
 #extension GL_GOOGLE_include_directive : require
 #include "view.glsl"
 #include "exp.glsl"
+#include "operand.glsl"
 
 layout(local_size_x_id = 0) in; /* 128 */
 layout(constant_id = 1) const uint ROWS = 1;
 layout(constant_id = 2) const uint CHUNKS = 1;
 layout(constant_id = 3) const bool VECTOR = false; /* 4 | every at, every stride, dim */
+layout(constant_id = 4) const uint FORM = 0;       /* of y, see operand.glsl; 4 | dim */
 
 layout(push_constant, std430) uniform Push {
     View q, k, v, y;
@@ -32,6 +34,7 @@ layout(binding = 2) readonly buffer V { float v_data[]; };
 layout(binding = 2) readonly buffer V4 { vec4 v_data4[]; };
 layout(binding = 3) writeonly buffer Y { float y_data[]; };
 layout(binding = 3) writeonly buffer Y4 { vec4 y_data4[]; };
+layout(binding = 3) writeonly buffer YReady { uvec2 y_ready4[]; };
 
 const uint THREADS = 128, TX = 8, DEPTH = 64, KEYS = 32, QUERIES = 16 * ROWS;
 const uint LOADS = KEYS * DEPTH / 4 / THREADS;
@@ -171,6 +174,27 @@ void add_values(uint chunk, uint tx, uint ty)
     }
 }
 
+/* Dimensions [d, d + 4) of a row of y. */
+void store4(uint query, uint d, vec4 v)
+{
+    const uint base = y_base + query * y.stride + d;
+    if (d >= dim)
+        return;
+    if (FORM != FLOATS) {
+        const uint column = gl_WorkGroupID.y * dim + d, cols = gl_NumWorkGroups.y * dim;
+        const uvec2 a = operand(FORM, v.xy), b = operand(FORM, v.zw);
+        y_ready4[(base - column) / 2 + column / 4] = uvec2(a.x, b.x);
+        if (FORM == SPLIT)
+            y_ready4[(base - column) / 2 + (cols + column) / 4] = uvec2(a.y, b.y);
+    } else if (VECTOR) {
+        y_data4[base / 4] = v;
+    } else {
+        [[unroll]] for (uint j = 0; j < 4; j++)
+            if (d + j < dim)
+                y_data[base + j] = v[j];
+    }
+}
+
 /* result / total, four dimensions at a time. */
 void store(uint query0, uint tx, uint ty)
 {
@@ -181,16 +205,8 @@ void store(uint query0, uint tx, uint ty)
         const float factor = 1.0 / ((sums.x + sums.y) + (sums.z + sums.w));
         if (query >= queries)
             continue;
-        [[unroll]] for (uint c = 0; c < CHUNKS * 2; c++) {
-            const uint d = c * 32 + 4 * tx, base = y_base + query * y.stride + d;
-            const vec4 value = result[i * CHUNKS * 2 + c] * factor;
-            if (VECTOR && d < dim)
-                y_data4[base / 4] = value;
-            if (!VECTOR)
-                [[unroll]] for (uint j = 0; j < 4; j++)
-                    if (d + j < dim)
-                        y_data[base + j] = value[j];
-        }
+        [[unroll]] for (uint c = 0; c < CHUNKS * 2; c++)
+            store4(query, c * 32 + 4 * tx, result[i * CHUNKS * 2 + c] * factor);
     }
 }
 

@@ -41,6 +41,17 @@ float gelu_tail(float a)
     return fma(e, -0.5 * lost, e) * p;
 }
 
+/* GELU to 1.5e-7 |x| (Abramowitz and Stegun 7.1.26), for results that get 16 bits. */
+float gelu_rough(float x)
+{
+    const float a = abs(x), t = 1.0 / fma(0.231641888, a, 1.0);
+    float p = fma(1.061405429, t, -1.453152027);
+    p = fma(p, t, 1.421413741);
+    p = fma(p, t, -0.284496736);
+    p = fma(p, t, 0.254829592) * t;
+    return max(x, 0.0) - 0.5 * a * p * exp(-0.5 * x * x);
+}
+
 /* The exact GELU, x Phi(x). Beyond 13 the tail is below 1e-36. NaN stays NaN. */
 float gelu(float x)
 {

@@ -7,12 +7,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "view.glsl"
+#include "operand.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint LANES = 32;
 layout(constant_id = 2) const uint ROWS = 4; /* of a workgroup */
 layout(constant_id = 3) const uint VALUES = 1;
 layout(constant_id = 4) const bool VECTOR = false; /* 4 | every at, every stride, cols */
+layout(constant_id = 5) const uint FORM = 0;       /* of y, see operand.glsl */
 
 layout(push_constant, std430) uniform Push {
     View x, y;
@@ -28,6 +30,7 @@ layout(binding = 2) readonly buffer Beta { float beta_data[]; };
 layout(binding = 2) readonly buffer Beta4 { vec4 beta_data4[]; };
 layout(binding = 3) writeonly buffer Y { float y_data[]; };
 layout(binding = 3) writeonly buffer Y4 { vec4 y_data4[]; };
+layout(binding = 3) writeonly buffer YReady { uvec2 y_ready4[]; };
 
 /* Each lane's sums, a vec4 for four lanes: of the values; of differences and of their squares. */
 shared vec4 part[ROWS * LANES / 4], part_rest[ROWS * LANES / 4], part_squares[ROWS * LANES / 4];
@@ -55,16 +58,34 @@ vec4 load(uint row, uint c)
     return v;
 }
 
+vec4 scale(uint c, vec4 v)
+{
+    if (VECTOR)
+        return fma(v, gamma_data4[(gamma_at + c) / 4], beta_data4[(beta_at + c) / 4]);
+    [[unroll]] for (uint j = 0; j < 4; j++)
+        if (c + j < cols)
+            v[j] = fma(v[j], gamma_data[gamma_at + c + j], beta_data[beta_at + c + j]);
+    return v;
+}
+
 void store(uint row, uint c, vec4 v)
 {
-    const uint base = y.at + row * y.stride + c;
-    if (VECTOR && c < cols)
-        y_data4[base / 4] = fma(v, gamma_data4[(gamma_at + c) / 4], beta_data4[(beta_at + c) / 4]);
-    if (!VECTOR)
+    const uint first = y.at + row * y.stride;
+    if (c >= cols)
+        return;
+    v = scale(c, v);
+    if (FORM != FLOATS) {
+        const uvec2 a = operand(FORM, v.xy), b = operand(FORM, v.zw);
+        y_ready4[first / 2 + c / 4] = uvec2(a.x, b.x);
+        if (FORM == SPLIT)
+            y_ready4[first / 2 + (cols + c) / 4] = uvec2(a.y, b.y);
+    } else if (VECTOR) {
+        y_data4[(first + c) / 4] = v;
+    } else {
         [[unroll]] for (uint j = 0; j < 4; j++)
             if (c + j < cols)
-                y_data[base + j] = fma(v[j], gamma_data[gamma_at + c + j],
-                                       beta_data[beta_at + c + j]);
+                y_data[first + c + j] = v[j];
+    }
 }
 
 void main()

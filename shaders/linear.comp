@@ -97,7 +97,7 @@ vec4 load_parts(uint row, uint c)
     const uvec2 high = w_parts4[at], low = w_parts4[at + fours];
     const vec4 first = vec4(unpackHalf2x16(high.x), unpackHalf2x16(high.y));
     const vec4 second = vec4(unpackHalf2x16(low.x), unpackHalf2x16(low.y));
-    return (first + second * (1.0 / 2048.0)) * w_scale;
+    return (first + second) * w_scale;
 }
 
 /* Fetches the slab of k from `first` on into registers. */

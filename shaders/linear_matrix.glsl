@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * y = epilogue(scale x W^T + bias) by cooperative matrices of 16 x 16 x 16 with float32 sums; the
- * body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define what a 16-bit
- * number is: Element, how many PARTS of them make a float32, pack(), two float32 to two of each
- * part, and tell(), what there is to say at the end. x [m, k] and y [m, n] are float32, W [n, k] is
- * 16-bit, row by row, its rows filled up to a multiple of 8; of two parts the first one's row comes
- * first.
+ * y = epilogue(scale x W^T + bias) by cooperative matrices of EDGE x EDGE x EDGE with float32 sums;
+ * the body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define FORM (see
+ * operand.glsl), Element, its 16-bit number, and how many PARTS of them make a float32. x [m, k]
+ * and y [m, n] are float32 or operands, W [n, k] is 16-bit, row by row, its rows filled up to a
+ * multiple of 8; of two parts the first one's row comes first, and their sum is the weight.
  *
  * A workgroup makes a tile of BM x BN of y with DOWN x ACROSS subgroups; slabs of BK of k go
- * through shared memory, one is fetched into registers while another is multiplied. Rows and
- * columns past the end repeat the last one and are not stored; x counts as 0 past k.
+ * through shared memory, one is fetched into registers while another is multiplied. With KS > 1 a
+ * slab is shared out to KS groups of so many subgroups, whose sums are added in order at the end.
+ * Rows and columns past the end repeat the last one and are not stored; x counts as 0 past k.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -17,20 +17,24 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #include "view.glsl"
 #include "exp.glsl"
+#include "operand.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint BM = 64;
 layout(constant_id = 2) const uint BN = 64;
 layout(constant_id = 3) const uint BK = 64;
-layout(constant_id = 4) const uint DOWN = 2;   /* subgroups */
+layout(constant_id = 4) const uint DOWN = 2; /* subgroups */
 layout(constant_id = 5) const uint ACROSS = 2;
-layout(constant_id = 6) const uint SUBGROUP = 32; /* threads of one */
+layout(constant_id = 6) const uint KS = 1;
 layout(constant_id = 7) const uint EPILOGUE = 0; /* pv_epilogue */
 layout(constant_id = 8) const bool BIAS = false;
 layout(constant_id = 9) const bool VECTOR_X = false; /* 4 | at, stride, k */
 layout(constant_id = 10) const bool VECTOR_Y = false; /* 4 | at, stride, n */
-layout(constant_id = 11) const uint CHUNK = 0; /* slabs that are summed up before they are added to
-                                                  the sum of the others; 0: all. Two parts only */
+layout(constant_id = 11) const bool READY_X = false; /* x is an operand */
+layout(constant_id = 12) const bool READY_Y = false; /* y becomes one */
+layout(constant_id = 13) const uint EDGE = 16; /* 8 or 16 */
+layout(constant_id = 14) const uint SUBGROUP = 32; /* threads of one */
+layout(constant_id = 15) const bool TAIL = true; /* k ends inside of a slab */
 
 const uint PLAIN = 0, GELU = 1, ADD = 2;
 
@@ -42,35 +46,61 @@ layout(push_constant, std430) uniform Push {
 };
 layout(binding = 0) readonly buffer X { float x_data[]; };
 layout(binding = 0) readonly buffer X4 { vec4 x_data4[]; };
+layout(binding = 0) readonly buffer X8 { uvec4 x_data8[]; };
 layout(binding = 1) readonly buffer W8 { uvec4 w_data8[]; };
 layout(binding = 2) buffer Y { float y_data[]; };
 layout(binding = 2) buffer Y4 { vec4 y_data4[]; };
+layout(binding = 2) writeonly buffer YReady { uvec2 y_ready4[]; };
 layout(binding = 3) readonly buffer Bias { float bias_data[]; };
+#if PARTS == 2
+layout(binding = 4) writeonly buffer Flag { float flag; };
+#endif
 
-const uint THREADS = DOWN * ACROSS * SUBGROUP;
+const uint GROUP = DOWN * ACROSS; /* subgroups of a group */
+const uint THREADS = KS * GROUP * SUBGROUP;
 const uint EIGHTS = BK / 8; /* of a row of a slab */
-const uint CM = BM / DOWN / 16, CN = BN / ACROSS / 16; /* matrices of a subgroup */
+const uint CM = BM / DOWN / EDGE, CN = BN / ACROSS / EDGE; /* matrices of a subgroup */
+const uint CK = BK / KS / EDGE; /* of a slab, for one group */
 const uint X_LOADS = (BM * EIGHTS + THREADS - 1) / THREADS;
 const uint W_LOADS = (BN * EIGHTS + THREADS - 1) / THREADS;
 
 /* Slabs of x and of W, part by part, row by row, in units of 16 bytes, one more a row to spread the
- * rows over the banks. At the end a row of matrices of each subgroup, [16, CN * 16] in float32. */
-const uint STRIDE = EIGHTS + 1, OUT_STRIDE = CN * 4 + 1;
+ * rows over the banks. At the end the sums of the groups from the second on, matrix by matrix, and
+ * a row of matrices of each subgroup of the first, [EDGE, CN * EDGE], all in float32. */
+const uint STRIDE = EIGHTS + 1, ACROSS4 = CN * EDGE / 4, OUT_STRIDE = ACROSS4 + 1;
 const uint X_PART = BM * STRIDE, W_PART = BN * STRIDE, W_SLAB = PARTS * X_PART;
-const uint SLABS = PARTS * (X_PART + W_PART), OUT = DOWN * ACROSS * 16 * OUT_STRIDE;
+const uint SLABS = PARTS * (X_PART + W_PART), SUMS = (KS - 1) * BM * BN / 4;
+const uint OUT = SUMS + GROUP * EDGE * OUT_STRIDE;
 shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
 
-#define MatrixA coopmat<Element, gl_ScopeSubgroup, 16, 16, gl_MatrixUseA>
-#define MatrixB coopmat<Element, gl_ScopeSubgroup, 16, 16, gl_MatrixUseB>
-#define MatrixC coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
+#define MatrixA coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseA>
+#define MatrixB coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseB>
+#define MatrixC coopmat<float, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseAccumulator>
 
-vec4 x_next[2 * X_LOADS];
+/* ---- slabs ---- */
+
+uint x_from[X_LOADS], w_from[W_LOADS]; /* where this thread's share of the first slab begins */
+uvec4 x_next[2 * X_LOADS]; /* eight numbers each two: parts, or the bits of float32 */
 uvec4 w_next[PARTS * W_LOADS];
+bool found = false; /* a number of x that is too large */
+
+void begin(uint row0, uint column0)
+{
+    [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS, c = at % EIGHTS * 8;
+        const uint base = x.at + min(row0 + at / EIGHTS, m - 1) * x.stride;
+        x_from[i] = READY_X ? base / 4 + c / 8 : base + c;
+    }
+    [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS;
+        w_from[i] = PARTS * min(column0 + at / EIGHTS, n - 1) * ((k + 7) / 8) + at % EIGHTS;
+    }
+}
 
 vec4 load_x(uint base, uint c)
 {
     if (VECTOR_X)
-        return c < k ? x_data4[base / 4] : vec4(0);
+        return !TAIL || c < k ? x_data4[base / 4] : vec4(0);
     vec4 v = vec4(0);
     [[unroll]] for (uint i = 0; i < 4; i++)
         if (c + i < k)
@@ -79,26 +109,38 @@ vec4 load_x(uint base, uint c)
 }
 
 /* Fetches the slab of k from `first` on into registers. */
-void fetch(uint row0, uint column0, uint first)
+void fetch(uint first)
 {
     const uint eighths = (k + 7) / 8;
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const uint row = min(row0 + at / EIGHTS, m - 1), c = first + at % EIGHTS * 8;
-        const uint base = x.at + row * x.stride + c;
-        if (at < BM * EIGHTS) {
-            x_next[2 * i] = load_x(base, c);
-            x_next[2 * i + 1] = load_x(base + 4, c + 4);
+        const uint at = gl_LocalInvocationIndex + i * THREADS, c = first + at % EIGHTS * 8;
+        const bool mine = BM * EIGHTS % THREADS == 0 || at < BM * EIGHTS;
+        if (READY_X && mine)
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                x_next[2 * i + p] = !TAIL || c < k
+                                        ? x_data8[x_from[i] + (p * k + first) / 8]
+                                        : uvec4(0);
+        if (!READY_X && mine) {
+            x_next[2 * i] = floatBitsToUint(load_x(x_from[i] + first, c));
+            x_next[2 * i + 1] = floatBitsToUint(load_x(x_from[i] + first + 4, c + 4));
         }
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const uint row = min(column0 + at / EIGHTS, n - 1);
-        const uint c = min(first / 8 + at % EIGHTS, eighths - 1);
-        if (at < BN * EIGHTS)
+        const uint past = TAIL ? max(first / 8 + at % EIGHTS, eighths - 1) - (eighths - 1) : 0;
+        if (BN * EIGHTS % THREADS == 0 || at < BN * EIGHTS)
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                w_next[PARTS * i + p] = w_data8[(PARTS * row + p) * eighths + c];
+                w_next[PARTS * i + p] = w_data8[w_from[i] + p * eighths + first / 8 - past];
     }
+}
+
+void make_ready(uint i)
+{
+    const vec4 a = uintBitsToFloat(x_next[i]), b = uintBitsToFloat(x_next[i + 1]);
+    const uvec2 p = operand(FORM, a.xy), q = operand(FORM, a.zw);
+    const uvec2 r = operand(FORM, b.xy), s = operand(FORM, b.zw);
+    x_next[i] = uvec4(p.x, q.x, r.x, s.x);
+    x_next[i + 1] = uvec4(p.y, q.y, r.y, s.y);
 }
 
 /* Puts what was fetched into shared memory. */
@@ -106,117 +148,162 @@ void stash()
 {
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const vec4 a = x_next[2 * i], b = x_next[2 * i + 1];
-        const Packed p = pack(a.xy), q = pack(a.zw), r = pack(b.xy), s = pack(b.zw);
-        if (at < BM * EIGHTS)
-            [[unroll]] for (uint j = 0; j < PARTS; j++)
-                slab[j * X_PART + at / EIGHTS * STRIDE + at % EIGHTS] =
-                    uvec4(p.part[j], q.part[j], r.part[j], s.part[j]);
+        if (BM * EIGHTS % THREADS != 0 && at >= BM * EIGHTS)
+            continue;
+        if (!READY_X)
+            make_ready(2 * i);
+        if (PARTS == 2 && gl_WorkGroupID.x == 0)
+            found = found || too_large(x_next[2 * i]);
+        [[unroll]] for (uint p = 0; p < PARTS; p++)
+            slab[p * X_PART + at / EIGHTS * STRIDE + at % EIGHTS] = x_next[2 * i + p];
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS;
-        if (at < BN * EIGHTS)
+        if (BN * EIGHTS % THREADS == 0 || at < BN * EIGHTS)
             [[unroll]] for (uint p = 0; p < PARTS; p++)
                 slab[W_SLAB + p * W_PART + at / EIGHTS * STRIDE + at % EIGHTS] =
                     w_next[PARTS * i + p];
     }
 }
 
-/* Of first parts; of a first with a second part; of earlier chunks. */
+/* ---- products ---- */
+
 MatrixC sum[CM * CN];
 #if PARTS == 2
-MatrixC cross[CM * CN], total[CM * CN];
+/* A matrix unit cuts digits off where it should round, so sums of 32 are added to this one. With
+ * sums of 256 the mean over OSF-base's patches had 1.85 times PyTorch's error. */
+MatrixC total[CM * CN];
+const uint CHUNK = 32 / EDGE;
 #endif
 
-void multiply(uint down, uint across)
+/* Second times second part is left out, the smallest product comes first. Second parts of x count
+ * 2^-11, which the first parts of W take over: they are so large that no digit that matters is
+ * lost, and one sum does for all three. */
+void multiply(uint group, uint down, uint across)
 {
-    [[unroll]] for (uint c = 0; c < BK / 16; c++) {
+    [[unroll]] for (uint c = 0; c < CK; c++) {
+        const uint k8 = (group * CK + c) * EDGE / 8;
         MatrixA a[PARTS * CM];
         [[unroll]] for (uint i = 0; i < CM; i++)
             [[unroll]] for (uint p = 0; p < PARTS; p++)
                 coopMatLoad(a[PARTS * i + p], slab,
-                            p * X_PART + (down * CM + i) * 16 * STRIDE + c * 2, STRIDE,
+                            p * X_PART + (down * CM + i) * EDGE * STRIDE + k8, STRIDE,
                             gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint j = 0; j < CN; j++) {
             MatrixB b[PARTS];
             [[unroll]] for (uint p = 0; p < PARTS; p++)
                 coopMatLoad(b[p], slab,
-                            W_SLAB + p * W_PART + (across * CN + j) * 16 * STRIDE + c * 2, STRIDE,
+                            W_SLAB + p * W_PART + (across * CN + j) * EDGE * STRIDE + k8, STRIDE,
                             gl_CooperativeMatrixLayoutColumnMajor);
-            [[unroll]] for (uint i = 0; i < CM; i++) {
-                const uint at = i * CN + j;
-                sum[at] = coopMatMulAdd(a[PARTS * i], b[0], sum[at]);
 #if PARTS == 2
-                cross[at] = coopMatMulAdd(a[PARTS * i], b[1], cross[at]);
-                cross[at] = coopMatMulAdd(a[PARTS * i + 1], b[0], cross[at]);
+            const MatrixB small = b[0] * Element(1.0 / 2048.0);
+            [[unroll]] for (uint i = 0; i < CM; i++)
+                sum[i * CN + j] = coopMatMulAdd(a[2 * i + 1], small, sum[i * CN + j]);
+            [[unroll]] for (uint i = 0; i < CM; i++)
+                sum[i * CN + j] = coopMatMulAdd(a[2 * i], b[1], sum[i * CN + j]);
 #endif
-            }
+            [[unroll]] for (uint i = 0; i < CM; i++)
+                sum[i * CN + j] = coopMatMulAdd(a[PARTS * i], b[0], sum[i * CN + j]);
         }
+#if PARTS == 2
+        if ((c + 1) % CHUNK == 0 || c + 1 == CK)
+            [[unroll]] for (uint i = 0; i < CM * CN; i++) {
+                total[i] += sum[i];
+                sum[i] = MatrixC(0.0);
+            }
+#endif
     }
 }
 
-/* A matrix unit's own sum loses digits when it grows long. */
-void promote()
+/* The first group's sums become those of all groups. */
+void add_groups(uint group, uint part)
 {
-#if PARTS == 2
-    [[unroll]] for (uint i = 0; i < CM * CN; i++) {
-        total[i] += sum[i];
-        sum[i] = MatrixC(0.0);
-    }
-#endif
+    const uint own = part * CM * CN * EDGE * EDGE / 4;
+    barrier();
+    if (group > 0)
+        [[unroll]] for (uint i = 0; i < CM * CN; i++)
+            coopMatStore(sum[i], slab, (group - 1) * (BM * BN / 4) + own + i * EDGE * EDGE / 4,
+                         EDGE / 4, gl_CooperativeMatrixLayoutRowMajor);
+    barrier();
+    if (group == 0)
+        [[unroll]] for (uint i = 0; i < CM * CN; i++)
+            [[unroll]] for (uint g = 0; g < KS - 1; g++) {
+                MatrixC other;
+                coopMatLoad(other, slab, g * (BM * BN / 4) + own + i * EDGE * EDGE / 4, EDGE / 4,
+                            gl_CooperativeMatrixLayoutRowMajor);
+                sum[i] += other;
+            }
 }
 
-/* The second parts count 2^-11. */
-void join()
-{
-#if PARTS == 2
-    [[unroll]] for (uint i = 0; i < CM * CN; i++)
-        sum[i] = total[i] + (sum[i] + cross[i] * (1.0 / 2048.0));
-#endif
-}
+/* ---- the end ---- */
 
+/* What the epilogue leaves to each element. */
 float finish(float value, float old, uint column)
 {
     value *= scale;
     if (BIAS)
         value += bias_data[bias_at + min(column, n - 1)];
-    return EPILOGUE == GELU ? gelu(value) : EPILOGUE == ADD ? old + value : value;
+    if (EPILOGUE == GELU)
+        return PARTS == 1 ? gelu_rough(value) : gelu(value);
+    return EPILOGUE == ADD ? old + value : value;
 }
 
 /* Four neighbours of a row. */
-void store4(uint row, uint column, vec4 v)
+vec4 old4(uint row, uint column)
 {
     const uint base = y.at + row * y.stride + column;
-    if (VECTOR_Y) {
-        const vec4 old = EPILOGUE == ADD ? y_data4[base / 4] : vec4(0);
-        [[unroll]] for (uint c = 0; c < 4; c++)
-            v[c] = finish(v[c], old[c], column + c);
-        y_data4[base / 4] = v;
+    vec4 v = vec4(0);
+    if (EPILOGUE != ADD || row >= m || column >= n)
+        return v;
+    if (VECTOR_Y)
+        return y_data4[base / 4];
+    [[unroll]] for (uint c = 0; c < 4; c++)
+        if (column + c < n)
+            v[c] = y_data[base + c];
+    return v;
+}
+
+void store4(uint row, uint column, vec4 v)
+{
+    const uint first = y.at + row * y.stride;
+    if (READY_Y) {
+        const uvec2 a = operand(FORM, v.xy), b = operand(FORM, v.zw);
+        [[unroll]] for (uint p = 0; p < PARTS; p++)
+            y_ready4[first / 2 + (p * n + column) / 4] = uvec2(a[p], b[p]);
+    } else if (VECTOR_Y) {
+        y_data4[(first + column) / 4] = v;
     } else {
         [[unroll]] for (uint c = 0; c < 4; c++)
-            if (column + c < n) {
-                const float old = EPILOGUE == ADD ? y_data[base + c] : 0.0;
-                y_data[base + c] = finish(v[c], old, column + c);
-            }
+            if (column + c < n)
+                y_data[first + column + c] = v[c];
     }
 }
 
 /* A subgroup's matrices, a row of them at a time, go through its own part of shared memory, since
  * which element a thread holds is the driver's secret. */
-void store(uint row0, uint column0, uint subgroup, uint lane)
+void store(uint row0, uint column0, uint part, uint lane)
 {
-    const uint part = subgroup * 16 * OUT_STRIDE;
+    const uint ROUNDS = (EDGE * ACROSS4 + SUBGROUP - 1) / SUBGROUP;
     [[unroll]] for (uint i = 0; i < CM; i++) {
+        vec4 old[ROUNDS];
         [[unroll]] for (uint j = 0; j < CN; j++)
-            coopMatStore(sum[i * CN + j], slab, part + j * 4, OUT_STRIDE,
+            coopMatStore(sum[i * CN + j], slab, part + j * EDGE / 4, OUT_STRIDE,
                          gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
+            const uint at = t * SUBGROUP + lane;
+            old[t] = old4(row0 + i * EDGE + at / ACROSS4, column0 + at % ACROSS4 * 4);
+        }
         controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease);
-        [[unroll]] for (uint at = 0; at < 16 * CN * 4; at += SUBGROUP) {
-            const uint r = (at + lane) / (CN * 4), c = (at + lane) % (CN * 4);
-            const uint row = row0 + i * 16 + r, column = column0 + c * 4;
-            if (at + lane < 16 * CN * 4 && row < m && column < n)
-                store4(row, column, uintBitsToFloat(slab[part + r * OUT_STRIDE + c]));
+        [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
+            const uint at = t * SUBGROUP + lane, r = at / ACROSS4, c = at % ACROSS4;
+            const uint row = row0 + i * EDGE + r, column = column0 + c * 4;
+            if (at < EDGE * ACROSS4 && row < m && column < n) {
+                vec4 v = uintBitsToFloat(slab[part + r * OUT_STRIDE + c]);
+                [[unroll]] for (uint e = 0; e < 4; e++)
+                    v[e] = finish(v[e], old[t][e], column + e);
+                store4(row, column, v);
+            }
         }
         controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease);
@@ -226,28 +313,35 @@ void store(uint row0, uint column0, uint subgroup, uint lane)
 void main()
 {
     const uint row0 = gl_WorkGroupID.y * BM, column0 = gl_WorkGroupID.x * BN;
-    const uint down = gl_SubgroupID / ACROSS, across = gl_SubgroupID % ACROSS;
+    const uint group = gl_SubgroupID / GROUP, own = gl_SubgroupID % GROUP;
+    const uint down = own / ACROSS, across = own % ACROSS;
 
-    [[unroll]] for (uint i = 0; i < CM * CN; i++)
+    [[unroll]] for (uint i = 0; i < CM * CN; i++) {
         sum[i] = MatrixC(0.0);
 #if PARTS == 2
-    [[unroll]] for (uint i = 0; i < CM * CN; i++)
-        cross[i] = total[i] = MatrixC(0.0);
+        total[i] = MatrixC(0.0);
 #endif
-    fetch(row0, column0, 0);
-    for (uint first = 0, slabs = 1; first < k; first += BK, slabs++) {
+    }
+    begin(row0, column0);
+    fetch(0);
+    for (uint first = 0; first < k; first += BK) {
         barrier();
         stash();
         barrier();
         if (first + BK < k)
-            fetch(row0, column0, first + BK);
-        multiply(down, across);
-        if (CHUNK > 0 && slabs % CHUNK == 0)
-            promote();
+            fetch(first + BK);
+        multiply(group, down, across);
     }
-    join();
-    tell();
+#if PARTS == 2
+    [[unroll]] for (uint i = 0; i < CM * CN; i++)
+        sum[i] = total[i];
+    if (found)
+        flag = 1.0;
+#endif
+    if (KS > 1)
+        add_groups(group, own);
     barrier();
-    store(row0 + down * CM * 16, column0 + across * CN * 16, gl_SubgroupID,
-          gl_SubgroupInvocationID);
+    if (group == 0)
+        store(row0 + down * CM * EDGE, column0 + across * CN * EDGE,
+              SUMS + own * EDGE * OUT_STRIDE, gl_SubgroupInvocationID);
 }

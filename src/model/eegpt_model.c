@@ -218,7 +218,8 @@ static void forward(const pv_eegpt_model *m, const eegpt_pass *s, pv_pass *pass)
     pv_patchify(p, signal, &s->patch, s->columns);            /* [B*P*C', patch_samples] */
     pv_linear(p, s->columns, &m->patch, PV_PLAIN, s->tokens); /* [B*P*C', D] */
     pv_assemble(p, s->tokens, m->table, 0, s->vit_memory.x);  /* [B*P*(C'+summary), D] */
-    pass->tokens = pv_vit_blocks(p, m->blocks, c->depth, &s->vit, &s->vit_memory);
+    pass->tokens = pv_vit_blocks(p, m->store, m->blocks, c->depth, &s->vit,
+                                 &s->vit_memory);
     pv_tensor features = s->features;
     if (pass->output[PV_EEGPT_FEATURES])
         features = pv_pass_output(pass, PV_EEGPT_FEATURES, patches * kept, d);

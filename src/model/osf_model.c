@@ -174,7 +174,8 @@ static void forward(const pv_osf_model *m, const osf_pass *s, pv_pass *pass)
     pv_patchify(p, signal, &s->patch, s->columns);                /* [B*N, leads*samples] */
     pv_linear(p, s->columns, &m->patch, PV_PLAIN, s->tokens);     /* [B*N, D] */
     pv_assemble(p, s->tokens, table, 1, s->vit_memory.x);         /* [B*(N+1), D] */
-    pass->tokens = pv_vit_blocks(p, m->blocks, m->config.depth, &s->vit, &s->vit_memory);
+    pass->tokens = pv_vit_blocks(p, m->store, m->blocks, m->config.depth, &s->vit,
+                                 &s->vit_memory);
     pv_tensor y = s->vit_memory.h;
     y.rows = pass->tokens.rows;
     pv_layernorm(p, pass->tokens, &m->norm, y);                   /* [B*(N+1) or B, D] */

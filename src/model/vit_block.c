@@ -75,10 +75,14 @@ static pv_tensor last_block(pv_plan *p, const pv_vit_block *b, const pv_vit_shap
     return x;
 }
 
-pv_tensor pv_vit_blocks(pv_plan *plan, const pv_vit_block *blocks, size_t depth,
-                        const pv_vit_shape *shape, const pv_vit_memory *memory)
+pv_tensor pv_vit_blocks(pv_plan *plan, const pv_store *store, const pv_vit_block *blocks,
+                        size_t depth, const pv_vit_shape *shape, const pv_vit_memory *memory)
 {
+    pv_vit_memory m = *memory;
+    m.h = pv_operand(plan, store, m.h);
+    m.att = pv_operand(plan, store, m.att);
+    m.hid = pv_operand(plan, store, m.hid);
     for (size_t i = 0; i + 1 < depth; i++)
-        block(plan, &blocks[i], shape, memory);
-    return last_block(plan, &blocks[depth - 1], shape, memory);
+        block(plan, &blocks[i], shape, &m);
+    return last_block(plan, &blocks[depth - 1], shape, &m);
 }

@@ -23,6 +23,11 @@ static bool inside(pv_tensor t)
     return t.rows - 1 <= (room - t.offset - t.cols) / t.stride;
 }
 
+static bool floats(pv_tensor t)
+{
+    return !t.form && inside(t);
+}
+
 static bool same_shape(pv_tensor a, pv_tensor b)
 {
     return a.rows == b.rows && a.cols == b.cols;
@@ -121,10 +126,16 @@ void pv_plan_destroy(pv_plan *plan)
         plan->device->backend->plan_destroy(plan);
 }
 
+pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
+{
+    const pv_backend *backend = plan->device->backend;
+    return backend->operand ? backend->operand(plan, store, t) : t;
+}
+
 void pv_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias, pv_tensor y)
 {
     RECORD(plan,
-           inside(x) && inside(weight) && is_shape(bias, 1, weight.rows) && inside(y) &&
+           floats(x) && floats(weight) && is_shape(bias, 1, weight.rows) && floats(y) &&
                weight.cols && x.rows % weight.cols == 0 && x.cols == y.cols &&
                y.rows == x.rows / weight.cols * weight.rows,
            "mix_channels: shapes disagree", mix_channels(plan, x, weight, bias, y, pv_err_));
@@ -133,7 +144,8 @@ void pv_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bia
 void pv_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *s, pv_tensor y)
 {
     RECORD(plan,
-           is_shape(x, s->epochs * s->channels, s->samples) && x.stride == x.cols && s->group &&
+           !x.form && is_shape(x, s->epochs * s->channels, s->samples) &&
+               x.stride == x.cols && s->group &&
                s->channels % s->group == 0 &&
                is_shape(y, s->epochs * (s->channels / s->group) * s->count, s->group * s->length),
            "patchify: shapes disagree", patchify(plan, x, s, y, pv_err_));
@@ -144,6 +156,7 @@ void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *w, pv_epilogu
 {
     RECORD(plan,
            inside(x) && x.cols == w->matrix->cols && is_shape(y, x.rows, w->matrix->rows) &&
+               (!y.form || epilogue != PV_ADD) &&
                (!w->bias.buffer || is_shape(w->bias, 1, y.cols)),
            "linear: shapes disagree", linear(plan, x, w, epilogue, y, pv_err_));
 }
@@ -151,7 +164,7 @@ void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *w, pv_epilogu
 void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_tensor y)
 {
     RECORD(plan,
-           inside(x) && inside(table) && inside(y) && table.rows && first <= table.rows &&
+           floats(x) && floats(table) && floats(y) && table.rows && first <= table.rows &&
                x.cols == table.cols && y.cols == table.cols && y.rows % table.rows == 0 &&
                y.rows && x.rows % (y.rows / table.rows) == 0 &&
                x.rows / (y.rows / table.rows) <= table.rows - first,
@@ -161,7 +174,7 @@ void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_t
 void pv_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *w, pv_tensor y)
 {
     RECORD(plan,
-           inside(x) && inside(y) && same_shape(x, y) && is_shape(w->gamma, 1, x.cols) &&
+           floats(x) && inside(y) && same_shape(x, y) && is_shape(w->gamma, 1, x.cols) &&
                is_shape(w->beta, 1, x.cols),
            "layernorm: shapes disagree", layernorm(plan, x, w, y, pv_err_));
 }
@@ -171,7 +184,8 @@ void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
 {
     size_t width = s->heads * s->dim;
     RECORD(plan,
-           s->keys && s->dim && is_shape(q, s->sequences * s->queries, width) &&
+           s->keys && s->dim && !q.form && !k.form && !v.form &&
+               is_shape(q, s->sequences * s->queries, width) &&
                is_shape(k, s->sequences * s->keys, width) && is_shape(v, k.rows, width) &&
                is_shape(y, q.rows, width),
            "attention: shapes disagree", attention(plan, q, k, v, s, y, pv_err_));
@@ -180,8 +194,8 @@ void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
 /* A range that fits x and yields `each` rows of y for every group. */
 static bool range_fits(pv_tensor x, pv_row_range r, size_t each, pv_tensor y)
 {
-    return inside(x) && r.group && r.count && r.first <= r.group &&
-           r.count <= r.group - r.first && x.rows % r.group == 0 &&
+    return floats(x) && r.group && r.count && r.first <= r.group &&
+           r.count <= r.group - r.first && x.rows % r.group == 0 && !y.form &&
            is_shape(y, x.rows / r.group * each, x.cols);
 }
 

@@ -129,6 +129,12 @@ void pv_plan_destroy(pv_plan *plan);
 
 /* ---- ops: y is always the result ---- */
 
+/* t for numbers that nothing but linear layers of this store will read, in the form that the
+ * backend multiplies: written once by layernorm, attention or linear (not PV_ADD), which would
+ * otherwise be converted by each of many readers. Where that gains nothing, t as it is. All other
+ * tensors are float32. */
+pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
+
 /* y[b, o, :] = bias[o] + sum over c of weight[o, c] * x[b, c, :].
  * x [B*C, T], weight [C', C], bias [1, C'], y [B*C', T]. */
 void pv_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias, pv_tensor y);
@@ -179,6 +185,7 @@ struct pv_backend {
     psgvit_status (*plan_finish)(pv_plan *plan, psgvit_error *err);
     psgvit_status (*plan_submit)(pv_plan *plan, psgvit_error *err);
     void (*plan_destroy)(pv_plan *plan);
+    pv_tensor (*operand)(const pv_plan *plan, const pv_store *store, pv_tensor t); /* or NULL */
 
     /* Each returns what goes into the plan's error if it can't be recorded. */
     psgvit_status (*mix_channels)(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,

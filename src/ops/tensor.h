@@ -16,24 +16,25 @@ typedef struct pv_buffer {
 typedef struct pv_tensor {
     pv_buffer *buffer;
     size_t offset, rows, cols, stride;
+    int form; /* 0; or what pv_operand made it: whole rows, in the same memory, but not float32 */
 } pv_tensor;
 
 /* [rows, cols] without gaps from `offset` on. */
 static inline pv_tensor pv_view(pv_buffer *buffer, size_t offset, size_t rows, size_t cols)
 {
-    return (pv_tensor){buffer, offset, rows, cols, cols};
+    return (pv_tensor){buffer, offset, rows, cols, cols, 0};
 }
 
-/* Columns [first, first + cols) of t. */
+/* Columns [first, first + cols) of t, which is float32. */
 static inline pv_tensor pv_columns(pv_tensor t, size_t first, size_t cols)
 {
-    return (pv_tensor){t.buffer, t.offset + first, t.rows, cols, t.stride};
+    return (pv_tensor){t.buffer, t.offset + first, t.rows, cols, t.stride, 0};
 }
 
-/* t, which has no gaps, seen as [rows, cols] with the same number of elements. */
+/* t, which is float32 without gaps, seen as [rows, cols] with the same number of elements. */
 static inline pv_tensor pv_reshape(pv_tensor t, size_t rows, size_t cols)
 {
-    return (pv_tensor){t.buffer, t.offset, rows, cols, cols};
+    return (pv_tensor){t.buffer, t.offset, rows, cols, cols, 0};
 }
 
 #endif

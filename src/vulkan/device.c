@@ -141,6 +141,7 @@ static const pv_backend vulkan_backend = {
     .plan_finish = pv_vk_plan_finish,
     .plan_submit = pv_vk_plan_submit,
     .plan_destroy = pv_vk_plan_destroy,
+    .operand = pv_vk_operand,
     .mix_channels = pv_vk_record_mix_channels,
     .patchify = pv_vk_record_patchify,
     .linear = pv_vk_record_linear,

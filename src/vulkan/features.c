@@ -60,16 +60,17 @@ static void *chain_features(matrix_features *f, bool with_bfloat16)
     return &f->arithmetic;
 }
 
-static bool is_shape(const VkCooperativeMatrixPropertiesKHR *p, VkComponentTypeKHR type)
+static bool is_shape(const VkCooperativeMatrixPropertiesKHR *p, uint32_t edge,
+                     VkComponentTypeKHR type)
 {
-    return p->MSize == 16 && p->NSize == 16 && p->KSize == 16 && p->AType == type &&
+    return p->MSize == edge && p->NSize == edge && p->KSize == edge && p->AType == type &&
            p->BType == type && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
            p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR &&
            !p->saturatingAccumulation;
 }
 
-/* Which of the two shapes the device lists. */
-static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, bool *f16, bool *bf16)
+/* Which types the device lists with matrices of 16 x 16 x 16, or if there are none of 8 x 8 x 8. */
+static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, vk_features *f)
 {
     uint32_t count = 0;
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
@@ -83,9 +84,13 @@ static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, bool 
     for (uint32_t i = 0; i < count; i++)
         shapes[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
     result = get(physical, &count, shapes);
-    for (uint32_t i = 0; result >= VK_SUCCESS && i < count; i++) {
-        *f16 = *f16 || is_shape(&shapes[i], VK_COMPONENT_TYPE_FLOAT16_KHR);
-        *bf16 = *bf16 || is_shape(&shapes[i], VK_COMPONENT_TYPE_BFLOAT16_KHR);
+    for (f->edge = 16; result >= VK_SUCCESS && f->edge >= 8; f->edge /= 2) {
+        for (uint32_t i = 0; i < count; i++) {
+            f->f16_matrix |= is_shape(&shapes[i], f->edge, VK_COMPONENT_TYPE_FLOAT16_KHR);
+            f->bf16_matrix |= is_shape(&shapes[i], f->edge, VK_COMPONENT_TYPE_BFLOAT16_KHR);
+        }
+        if (f->f16_matrix || f->bf16_matrix)
+            break;
     }
     free(shapes);
     return result == VK_INCOMPLETE ? VK_SUCCESS : result;
@@ -123,11 +128,10 @@ static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t vers
     l->api.GetPhysicalDeviceFeatures2(c->physical, &all);
     if (!f.memory.vulkanMemoryModel || !f.matrix.cooperativeMatrix)
         return VK_SUCCESS;
-    bool f16 = false, bf16 = false;
-    VkResult result = find_shapes(l, c->physical, &f16, &bf16);
-    c->features.f16_matrix = f16 && f.arithmetic.shaderFloat16;
-    c->features.bf16_matrix =
-        bf16 && f.bfloat16.shaderBFloat16Type && f.bfloat16.shaderBFloat16CooperativeMatrix;
+    VkResult result = find_shapes(l, c->physical, &c->features);
+    c->features.f16_matrix = c->features.f16_matrix && f.arithmetic.shaderFloat16;
+    c->features.bf16_matrix = c->features.bf16_matrix && f.bfloat16.shaderBFloat16Type &&
+                              f.bfloat16.shaderBFloat16CooperativeMatrix;
     return result;
 }
 

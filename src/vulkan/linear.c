@@ -30,21 +30,36 @@ static const vk_tile tiles_f32[] = {
  * each pipeline a second more to make. */
 static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, 0, 0, 0};
 
-/* The same for a subgroup's matrices. */
+/* The same for a subgroup's matrices (f16 on the H200, OSF-base's layers in batches of 1, 4, 16 and
+ * 256 and those of EEGPT's 22 x 1000). */
 static const vk_tile tiles_matrix[] = {
-    {192, 128, 64, 48, 64, 1, 0, 256, 0, 0},
+    /* a probe: few columns */
+    {32, 16, 128, 16, 16, 4, 0, 0, 16, 0},
+    /* many epochs: 128 x 128 reaches 200 TFLOP/s; over a long k reading x and W less pays */
+    {192, 128, 64, 48, 64, 1, 0, 150, 0, 2048},
+    {128, 128, 64, 64, 32, 1, 0, 200, 0, 0},
+    /* some: a tile for nearly each multiprocessor, and no second round for a few */
     {96, 96, 64, 48, 48, 1, 0, 100, 0, 0},
-    {32, 64, 128, 16, 32, 1, 0, 100, 0, 0},
+    {64, 64, 128, 32, 32, 2, 0, 100, 0, 2048},
+    {64, 64, 64, 32, 32, 1, 0, 100, 0, 0},
+    /* one: what counts is how often shared memory is filled and waited for */
+    {32, 32, 256, 16, 16, 2, 0, 0, 0, 2048},
+    {32, 32, 128, 16, 16, 2, 0, 0, 0, 0},
+    /* what every device can run */
     {32, 32, 64, 16, 16, 1, 0, 0, 0, 0},
 };
 
-/* The same in two parts, which take twice the shared memory and three times the registers. A matrix
- * unit cuts digits off where it should round: with sums of 256 the mean over OSF-base's patches had
- * 1.85 times PyTorch's error, with sums of 64 it has 0.8 times. */
+/* The same in two parts, which take twice the shared memory and, with chunks that are summed up
+ * apart, twice the registers. */
 static const vk_tile tiles_split[] = {
-    {128, 128, 32, 64, 32, 1, 2, 72, 0, 0},
-    {32, 32, 128, 16, 16, 1, 1, 0, 0, 2048},
-    {32, 32, 64, 16, 16, 1, 1, 0, 0, 0},
+    {32, 16, 128, 16, 16, 4, 0, 0, 16, 0},
+    {96, 128, 32, 48, 32, 1, 0, 90, 0, 2048},
+    {128, 128, 32, 32, 64, 1, 0, 110, 0, 0},
+    {96, 128, 32, 48, 32, 1, 0, 90, 0, 0},
+    {64, 64, 64, 32, 32, 2, 0, 100, 0, 0},
+    {32, 32, 128, 16, 16, 4, 0, 0, 0, 2048},
+    {32, 32, 64, 16, 16, 2, 0, 0, 0, 0},
+    {32, 32, 64, 16, 16, 1, 0, 0, 0, 0},
 };
 
 #define PV_TILES(tiles) ((vk_tiles){tiles, sizeof tiles / sizeof *tiles})
@@ -66,17 +81,18 @@ vk_tiles pv_vk_choices(const vk_device *device, vk_layout layout)
 static uint32_t threads_of(const vk_device *d, vk_layout layout, const vk_tile *t)
 {
     uint32_t parts = t->bm / t->tm * (t->bn / t->tn);
-    return parts * (layout == VK_LAYOUT_F32 ? t->split : d->features.subgroup);
+    return parts * t->split * (layout == VK_LAYOUT_F32 ? 1 : d->features.subgroup);
 }
 
 /* As the shaders declare it. */
-static size_t shared_bytes(vk_layout layout, const vk_tile *t)
+static size_t shared_bytes(const vk_device *d, vk_layout layout, const vk_tile *t)
 {
     size_t slabs = 2 * t->bk * (t->bm + t->bn + 8) * sizeof(float);
     size_t sums = (t->split > 2 ? t->split - 1 : 1) * t->bm * t->bn * sizeof(float);
     if (layout != VK_LAYOUT_F32) {
         slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * (layout == VK_LAYOUT_SPLIT ? 2 : 1);
-        sums = t->bm / t->tm * (t->bn / t->tn) * 16 * (t->tn / 4 + 1) * 16;
+        sums = (t->split - 1) * t->bm * t->bn * sizeof(float) +
+               t->bm / t->tm * (t->bn / t->tn) * d->features.edge * (t->tn / 4 + 1) * 16;
     }
     return slabs > sums ? slabs : sums;
 }
@@ -88,7 +104,7 @@ vk_lack pv_vk_tile_lacks(const vk_device *d, vk_layout layout, const vk_tile *t)
     const vk_lack lacks[] = {
         {"maxComputeWorkGroupInvocations", l->maxComputeWorkGroupInvocations, threads},
         {"maxComputeWorkGroupSize[0]", l->maxComputeWorkGroupSize[0], threads},
-        {"maxComputeSharedMemorySize", l->maxComputeSharedMemorySize, shared_bytes(layout, t)},
+        {"maxComputeSharedMemorySize", l->maxComputeSharedMemorySize, shared_bytes(d, layout, t)},
     };
     for (size_t i = 0; i < sizeof lacks / sizeof *lacks; i++)
         if (lacks[i].found < lacks[i].needed)
@@ -164,12 +180,16 @@ static psgvit_status bind(const pv_plan *plan, const layer *l, pv_tensor x, pv_t
 }
 
 /* What the kernels for cooperative matrices have in place of linear.comp's threads. */
-static void set_subgroups(const vk_device *device, const layer *l, vk_dispatch *d,
-                          uint32_t constants[PV_VK_CONSTANTS])
+static void set_subgroups(const vk_device *device, const layer *l, pv_tensor x, pv_tensor y,
+                          vk_dispatch *d, uint32_t constants[PV_VK_CONSTANTS])
 {
     constants[4] = l->tile->bm / l->tile->tm;
     constants[5] = l->tile->bn / l->tile->tn;
-    constants[6] = device->features.subgroup;
+    constants[11] = x.form != 0;
+    constants[12] = y.form != 0;
+    constants[13] = device->features.edge;
+    constants[14] = device->features.subgroup;
+    constants[15] = x.cols % l->tile->bk != 0;
     /* linear_f16.comp takes 2^-5 of x */
     pv_vk_push_float(d, l->matrix->scale * (l->kernel == VK_LAYOUT_F16 ? 32.0f : 1.0f));
 }
@@ -196,7 +216,7 @@ static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tenso
     if (l->kernel == VK_LAYOUT_F32)
         pv_vk_push_float(&d, l->matrix->scale);
     else
-        set_subgroups(device, l, &d, constants);
+        set_subgroups(device, l, x, y, &d, constants);
     if (l->kernel == VK_LAYOUT_SPLIT)
         PV_TRY(pv_vk_plan_flag(plan, &d.use[d.uses++], err));
     d.groups[0] = (uint32_t)tiles_along(y.cols, t->bn);

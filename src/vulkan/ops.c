@@ -42,6 +42,15 @@ bool pv_vk_fours(const vk_dispatch *d, pv_tensor t)
            (t.stride % 4 == 0 || t.rows == 1);
 }
 
+pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
+{
+    const vk_layout layout = pv_vk_layout_of(pv_vk_device_of(plan), store->precision);
+    if (layout != VK_LAYOUT_F32 && !plan->exact && t.cols % 8 == 0 && t.offset % 4 == 0 &&
+        t.stride % 4 == 0)
+        t.form = (int)layout;
+    return t;
+}
+
 psgvit_status pv_vk_record(pv_plan *plan, vk_dispatch *d, vk_module module,
                            const uint32_t constants[PV_VK_CONSTANTS], psgvit_error *err)
 {
@@ -170,7 +179,8 @@ psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_w
     pv_vk_push(&d, y.cols);
     pv_vk_push_float(&d, weight->eps);
     const uint32_t values = (uint32_t)((y.cols + 4 * LANES - 1) / (4 * LANES));
-    const uint32_t constants[PV_VK_CONSTANTS] = {THREADS, LANES, ROWS, values, fours};
+    const uint32_t constants[PV_VK_CONSTANTS] = {THREADS, LANES, ROWS, values, fours,
+                                                   (uint32_t)y.form};
     set_grid(plan, &d, y.rows, ROWS);
     d.flops = (double)y.rows * (double)y.cols * 8.0;
     return pv_vk_record(plan, &d, PV_MODULE_LAYERNORM, constants, err);

@@ -98,7 +98,7 @@ static float from_f16(uint16_t bits)
     return value;
 }
 
-/* value = first + 2^-11 second, each row's first parts in front of its second ones. */
+/* value = first + second, each row's first parts in front of its second ones. */
 static void pack_split(const float *rows, size_t first, size_t count, size_t n, size_t k,
                        float scale, void *packed)
 {
@@ -110,7 +110,7 @@ static void pack_split(const float *rows, size_t first, size_t count, size_t n, 
             const uint16_t half = to_f16(value);
             const int normal = (half & 0x7c00u) != 0;
             to[c] = normal ? half : 0;
-            to[filled(k) + c] = to_f16((normal ? value - from_f16(half) : value) * 2048.0f);
+            to[filled(k) + c] = to_f16(normal ? value - from_f16(half) : value);
         }
     }
 }

@@ -22,7 +22,7 @@ enum {
     PV_VK_EVERY_BINDING = 4, /* storage buffers that a shader can bind everywhere */
     PV_VK_BINDINGS = 5,      /* and with cooperative matrices */
     PV_VK_PUSH_BYTES = 128,  /* push constants, what every device has */
-    PV_VK_CONSTANTS = 13,    /* specialisation constants, at most; ids 0, 1, 2 ... */
+    PV_VK_CONSTANTS = 16,    /* specialisation constants, at most; ids 0, 1, 2 ... */
 };
 
 /* ---- loader.c ---- */
@@ -46,8 +46,9 @@ psgvit_status pv_vk_result_status(VkResult result);
 
 /* What a device offers beyond the least that is needed. */
 typedef struct vk_features {
-    bool f16_matrix;   /* KHR cooperative matrices 16x16x16, f16 x f16 + f32, by subgroup */
+    bool f16_matrix;   /* KHR cooperative matrices, f16 x f16 + f32, by subgroup */
     bool bf16_matrix;  /* the same with bf16 */
+    uint32_t edge;     /* rows, columns and depth of such a matrix: 16 or 8 */
     uint32_t subgroup; /* threads */
 } vk_features;
 
@@ -254,6 +255,8 @@ const vk_packing *pv_vk_packing_of(vk_layout layout);
 
 /* ---- ops.c, linear.c, attention.c ---- */
 
+/* An operand's form is its store's vk_layout; shaders/operand.glsl has how it lies in memory. */
+pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
 psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
                                         pv_tensor bias, pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operands: numbers that linear layers read, written as they are multiplied, two of 16 bits in a
+ * uint. The forms are those of vk_layout. A row has cols numbers, cols a multiple of 8, and begins
+ * where the row of float32 would; in SPLIT its first parts come in front of its second ones, and a
+ * number is first + 2^-11 second, 22 bits in all.
+ */
+const uint FLOATS = 0, F16 = 1, BF16 = 2, SPLIT = 3;
+
+/* f16: activations are multiplied by 2^-5. It reaches up to 2^21 then, where hidden values of
+ * trained models stay below 2^18, and what becomes subnormal loses at most 2^-20. That is little
+ * beside the rest: normalised rows, attention's means of values and GELU's results are of the order
+ * of one, and patches, whatever their unit, are added to position or channel embeddings. A value
+ * beyond 2^21 makes the results of its own row infinite or NaN, which is seen, where a clamped one
+ * would be wrong in silence. */
+const float F16_SCALE = 0.03125;
+
+/* bfloat16, rounded to even by integers, since a float32 that becomes one and bits again needs one
+ * more feature of a device. NaN, whatever its bits, stays one. */
+uint bf16_bits(float v)
+{
+    const uint bits = floatBitsToUint(v);
+    return (bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u
+                                              : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+/* Rounded to the 11 binary digits of an f16, to even, by integers: drivers take a conversion there
+ * and back for nothing. Below 2^-14 it is 0, so that there is none that is subnormal. */
+vec2 round_first(vec2 v)
+{
+    const uvec2 bits = floatBitsToUint(v);
+    const vec2 r = uintBitsToFloat((bits + 0xfffu + (bits >> 13 & 1u)) & 0xffffe000u);
+    return mix(r, vec2(0), lessThan(abs(v), vec2(6.103515625e-5)));
+}
+
+/* A first part that says 'beyond f16', where a driver may have rounded to 65504; its second part
+ * means nothing. */
+const uint TOO_LARGE = 0x7c00u;
+
+/* Is one of eight first parts marked? */
+bool too_large(uvec4 parts)
+{
+    const uvec4 p = (parts & 0x7fff7fffu) ^ (TOO_LARGE | TOO_LARGE << 16);
+    return any(equal(p & 0xffffu, uvec4(0))) || any(equal(p >> 16, uvec4(0)));
+}
+
+/* Two numbers: x has them, of SPLIT their first parts, and y the second ones. */
+uvec2 operand(const uint form, vec2 v)
+{
+    if (form == F16)
+        return uvec2(packHalf2x16(v * F16_SCALE), 0);
+    if (form == BF16)
+        return uvec2(bf16_bits(v.x) | bf16_bits(v.y) << 16, 0);
+    const vec2 value = round_first(v);
+    uint first = packHalf2x16(value);
+    first = abs(value.x) > 65504.0 ? first & 0xffff0000u | TOO_LARGE : first;
+    first = abs(value.y) > 65504.0 ? first & 0xffffu | TOO_LARGE << 16 : first;
+    return uvec2(first, packHalf2x16((v - value) * 2048.0));
+}
