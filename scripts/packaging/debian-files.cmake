@@ -25,6 +25,11 @@ foreach(component ${CPACK_COMPONENTS_ALL})
     file(GLOB pages ${root}/usr/share/man/man*/*)
     execute_process(COMMAND ${GZIP} -9n ${doc}/changelog ${pages} COMMAND_ERROR_IS_FATAL ANY)
 
+    # Whatever the umask was when the sources were cloned.
+    file(CHMOD_RECURSE ${root}/usr/share
+         FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ
+         DIRECTORY_PERMISSIONS ${CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS})
+
     file(GLOB binaries ${root}/usr/bin/* ${root}/usr/lib/*/*.so.*.* ${root}/usr/lib/*/*.a)
     foreach(binary ${binaries})
         set(what --strip-unneeded)

@@ -31,9 +31,13 @@ def say(sentence):
 
 
 def build_packages(source, work, cc):
-    """{package: its file}"""
-    build = work / "packages"
-    run("cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_C_COMPILER={cc}",
+    """{package: its file}; from sources as a clone has them under the umask 002."""
+    build, clone = work / "packages", work / "clone"
+    shutil.copytree(source, clone,
+                    ignore=shutil.ignore_patterns(".*", "build*", "bench_results", "tests"))
+    for file in clone.rglob("*"):
+        file.chmod(file.stat().st_mode | 0o020)
+    run("cmake", "-G", "Ninja", "-S", clone, "-B", build, f"-DCMAKE_C_COMPILER={cc}",
         "-DCMAKE_INSTALL_PREFIX=/usr", "-DPSGVIT_TESTS=OFF")
     run("cmake", "--build", build)
     run("cpack", "--config", build / "CPackConfig.cmake", "-B", build)
