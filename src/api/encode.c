@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool of passes, the loop over batches, and the checks that both encoders share. */
+/* The loop over batches, and the checks that both encoders share. */
 #include "api/encode.h"
 
 #include "base/checked.h"
@@ -11,115 +11,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the pool ---- */
+/* ---- jobs ---- */
 
-/* Shapes whose passes are kept: a job's full batch and its rest, for two kinds of job. */
-enum { SHAPES_KEPT = 4 };
+/* A job while it runs. Epochs [done, next) are under way, in the passes in flight, the oldest
+ * first; those before are written. */
+typedef struct pv_run {
+    pv_pool *pool;
+    const pv_job *job;
+    unsigned wanted; /* bit i: output i */
+    size_t batch;    /* most epochs of a pass */
+    size_t done, next;
+    bool exact;      /* what starts at `next` was computed once, and its numbers were too large */
+    pv_pass *flight[PV_MOST_IN_FLIGHT];
+    size_t in_flight;
+} pv_run;
 
-psgvit_status pv_pool_create(pv_pool *pool, psgvit_device *device, pv_record_fn record,
-                             const void *model, psgvit_error *err)
+/* How many batches may be under way. Two need twice the memory. */
+static size_t most_in_flight(const pv_run *r)
 {
-    *pool = (pv_pool){.most = SIZE_MAX, .device = device, .record = record, .model = model};
-    if (pthread_mutex_init(&pool->lock, NULL))
-        return pv_fail(err, PSGVIT_E_MEMORY, "out of memory: a lock");
+    return r->batch <= pv_pool_room(r->pool).twice ? r->pool->device->in_flight : 1;
+}
+
+/* Takes the signal of as many epochs as the pass has, and starts it. */
+static psgvit_status start(const pv_run *r, pv_pass *pass, psgvit_error *err)
+{
+    pv_signal part = r->job->signal;
+    part.samples += r->next * part.channels * part.length;
+    part.epochs = pass->shape.epochs;
+    part.first_epoch += r->next;
+    PV_TRY(pv_signal_take(&part, pass->signal->host, err));
+    return pv_plan_start(pass->plan, err);
+}
+
+/* The oldest pass in flight, once it has ended. */
+static psgvit_status wait_oldest(pv_run *r, pv_pass **pass, psgvit_error *err)
+{
+    *pass = r->flight[0];
+    r->flight[0] = r->flight[1];
+    r->in_flight--;
+    PV_TRY(pv_plan_wait((*pass)->plan, err));
+    if (r->job->device_ms)
+        *r->job->device_ms += (*pass)->plan->device_ms;
     return PSGVIT_OK;
 }
 
-static void destroy_all(pv_pass *pass)
+/* What is under way ends, and counts for nothing. */
+static void abandon(pv_run *r)
 {
-    while (pass) {
-        pv_pass *next = pass->next;
-        pv_pass_destroy(pass);
-        pass = next;
+    while (r->in_flight) {
+        pv_pass *pass;
+        (void)wait_oldest(r, &pass, NULL);
+        pv_pool_give_back(r->pool, pass);
     }
+    r->next = r->done;
 }
-
-void pv_pool_destroy(pv_pool *pool)
-{
-    destroy_all(pool->idle);
-    pthread_mutex_destroy(&pool->lock);
-}
-
-static int same(const pv_pass_shape *a, const pv_pass_shape *b)
-{
-    return a->epochs == b->epochs && a->samples == b->samples && a->wanted == b->wanted &&
-           a->exact == b->exact && a->profiled == b->profiled;
-}
-
-static psgvit_status take(pv_pool *pool, const pv_pass_shape *shape, pv_pass **pass,
-                          psgvit_error *err)
-{
-    pthread_mutex_lock(&pool->lock);
-    pv_pass **at = &pool->idle;
-    while (*at && !same(&(*at)->shape, shape))
-        at = &(*at)->next;
-    *pass = *at;
-    if (*pass)
-        *at = (*pass)->next;
-    pthread_mutex_unlock(&pool->lock);
-    return *pass ? PSGVIT_OK : pool->record(pool->model, shape, pass, err);
-}
-
-/* Unlinks and returns the passes of shapes beyond the SHAPES_KEPT last used ones. */
-static pv_pass *unlink_surplus(pv_pool *pool)
-{
-    pv_pass_shape kept[SHAPES_KEPT];
-    size_t count = 0;
-    pv_pass *surplus = NULL;
-    for (pv_pass **at = &pool->idle; *at;) {
-        pv_pass *pass = *at;
-        size_t i = 0;
-        while (i < count && !same(&kept[i], &pass->shape))
-            i++;
-        if (i == count && count < SHAPES_KEPT)
-            kept[count++] = pass->shape;
-        if (i < SHAPES_KEPT) {
-            at = &pass->next;
-        } else {
-            *at = pass->next;
-            pass->next = surplus;
-            surplus = pass;
-        }
-    }
-    return surplus;
-}
-
-static void give_back(pv_pool *pool, pv_pass *pass)
-{
-    pthread_mutex_lock(&pool->lock);
-    pass->next = pool->idle;
-    pool->idle = pass;
-    pv_pass *surplus = unlink_surplus(pool);
-    pthread_mutex_unlock(&pool->lock);
-    destroy_all(surplus);
-}
-
-/* Passes that nobody uses give their memory back; false if there are none. */
-static bool drop_idle(pv_pool *pool)
-{
-    pthread_mutex_lock(&pool->lock);
-    pv_pass *idle = pool->idle;
-    pool->idle = NULL;
-    pthread_mutex_unlock(&pool->lock);
-    destroy_all(idle);
-    return idle;
-}
-
-/* A batch of `failed` epochs found no memory: from now on batches have half of it at most. Returns
- * that. */
-static size_t halve(pv_pool *pool, size_t failed)
-{
-    size_t half = failed / 2;
-    pthread_mutex_lock(&pool->lock);
-    if (half < pool->most) /* another thread may have found less */
-        pool->most = half;
-    pthread_mutex_unlock(&pool->lock);
-    pv_log_line(&pool->device->log, PSGVIT_LOG_WARNING,
-                "memory has no room for a batch of %zu epochs: going on with %zu", failed, half);
-    return half;
-}
-
-/* ---- jobs ---- */
 
 static void report(const pv_job *job, const pv_profile *profile)
 {
@@ -131,71 +76,93 @@ static void report(const pv_job *job, const pv_profile *profile)
     }
 }
 
-/* As many epochs as the pass takes, from `first` on. */
-static psgvit_status run_batch(const pv_job *job, pv_pass *pass, size_t first, psgvit_error *err)
+static void write_outputs(const pv_run *r, const pv_pass *pass)
 {
-    pv_signal part = job->signal;
-    part.samples += first * part.channels * part.length;
-    part.epochs = pass->shape.epochs;
-    part.first_epoch += first;
-    PV_TRY(pv_signal_take(&part, pass->signal->host, err));
-    PV_TRY(pv_plan_submit(pass->plan, err));
-    if (job->device_ms)
-        *job->device_ms += pass->plan->device_ms;
     for (int i = 0; i < PV_OUTPUTS; i++) {
         size_t each = pass->output_floats[i];
-        if (job->output[i])
-            memcpy(job->output[i] + first * each, pass->output[i]->host,
-                   part.epochs * each * sizeof(float));
+        if (r->job->output[i])
+            memcpy(r->job->output[i] + r->done * each, pass->output[i]->host,
+                   pass->shape.epochs * each * sizeof(float));
     }
-    report(job, pass->profile);
+    report(r->job, pass->profile);
+}
+
+/* Waits for the oldest batch and writes its outputs. One whose numbers were too large is the next
+ * to be computed, and what was started behind it starts again. */
+static psgvit_status land(pv_run *r, psgvit_error *err)
+{
+    pv_pass *pass;
+    psgvit_status status = wait_oldest(r, &pass, err);
+    bool good = !status && !pass->plan->stale;
+    if (good) {
+        write_outputs(r, pass);
+        r->done += pass->shape.epochs;
+    }
+    pv_pool_give_back(r->pool, pass);
+    if (!good) {
+        abandon(r);
+        r->exact = true;
+    } else if (r->job->progress) {
+        r->job->progress(r->job->user, r->done, r->job->signal.epochs);
+    }
+    return status;
+}
+
+/* Memory has no room for a batch of `count` epochs: in its place goes what nobody uses, then the
+ * batch that is under way, then half of its own epochs. `status` if all that is gone. */
+static psgvit_status make_room(pv_run *r, size_t count, psgvit_status status, psgvit_error *err)
+{
+    if (pv_pool_drop_idle(r->pool))
+        return PSGVIT_OK;
+    if (r->in_flight) {
+        pv_pool_go_single(r->pool, count);
+        return land(r, err);
+    }
+    if (count == 1)
+        return status;
+    r->batch = pv_pool_halve(r->pool, count);
     return PSGVIT_OK;
 }
 
-static size_t most(pv_pool *pool)
+/* Starts the next batch. A pass that the device had no memory to start gives up its own. */
+static psgvit_status launch(pv_run *r, psgvit_error *err)
 {
-    pthread_mutex_lock(&pool->lock);
-    size_t epochs = pool->most;
-    pthread_mutex_unlock(&pool->lock);
-    return epochs;
+    const pv_job *job = r->job;
+    const size_t total = job->signal.epochs, left = total - r->next;
+    if (job->cancel && job->cancel(job->user))
+        return pv_fail(err, PSGVIT_E_CANCELLED, "cancelled after %zu of %zu epochs", r->done,
+                       total);
+    const pv_pass_shape shape = {left < r->batch ? left : r->batch, job->signal.length, r->wanted,
+                                 r->exact, job->profile != NULL};
+    pv_pass *pass;
+    psgvit_status status = pv_pool_take(r->pool, &shape, &pass, err);
+    if (!status && (status = start(r, pass, err)) == PSGVIT_E_MEMORY)
+        pv_pass_destroy(pass);
+    else if (status && pass)
+        pv_pool_give_back(r->pool, pass);
+    if (status == PSGVIT_E_MEMORY)
+        return make_room(r, shape.epochs, status, err);
+    PV_TRY(status);
+    r->flight[r->in_flight++] = pass;
+    r->next += shape.epochs;
+    r->exact = false;
+    return PSGVIT_OK;
 }
 
 psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
 {
-    size_t total = job->signal.epochs;
-    unsigned wanted = 0;
+    const size_t total = job->signal.epochs, most = pv_pool_room(pool).once;
+    pv_run r = {.pool = pool, .job = job, .batch = job->batch < most ? job->batch : most};
     for (int i = 0; i < PV_OUTPUTS; i++)
-        wanted |= job->output[i] ? 1u << i : 0;
-    size_t batch = job->batch < most(pool) ? job->batch : most(pool);
+        r.wanted |= job->output[i] ? 1u << i : 0;
     if (job->device_ms)
         *job->device_ms = 0.0;
-    bool exact = false;
-    for (size_t first = 0; first < total;) {
-        if (job->cancel && job->cancel(job->user))
-            return pv_fail(err, PSGVIT_E_CANCELLED, "cancelled after %zu of %zu epochs", first,
-                           total);
-        size_t count = total - first < batch ? total - first : batch;
-        pv_pass_shape shape = {count, job->signal.length, wanted, exact, job->profile != NULL};
-        pv_pass *pass;
-        psgvit_status status = take(pool, &shape, &pass, err);
-        if (status == PSGVIT_E_MEMORY && drop_idle(pool))
-            continue;
-        if (status == PSGVIT_E_MEMORY && count > 1) {
-            batch = halve(pool, count);
-            continue;
-        }
-        PV_TRY(status);
-        status = run_batch(job, pass, first, err);
-        exact = !status && pass->plan->stale; /* this batch once more, and no other */
-        give_back(pool, pass);
-        PV_TRY(status);
-        if (exact)
-            continue;
-        first += count;
-        if (job->progress)
-            job->progress(job->user, first, total);
-    }
-    return PSGVIT_OK;
+    psgvit_status status = PSGVIT_OK;
+    while (!status && r.done < total)
+        status = r.next < total && r.in_flight < most_in_flight(&r) ? launch(&r, err)
+                                                                    : land(&r, err);
+    abandon(&r);
+    return status;
 }
 
 size_t pv_default_batch(const pv_pool *pool, size_t sequences, size_t tokens)

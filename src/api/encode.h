@@ -1,36 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What the encoders of both models share: a pool of recorded passes with their memory, and the loop
- * that cuts a job into batches. No arithmetic.
- */
+/* What the encoders of both models share: how they are opened, how a job is checked, and the loop
+ * that cuts it into batches. No arithmetic. */
 #ifndef PV_API_ENCODE_H
 #define PV_API_ENCODE_H
 
-#include "model/pass.h"
+#include "api/pool.h"
 #include "model/signal.h"
 
 #include <psgvit/weights.h>
-
-#include <pthread.h>
-
-/* Records a pass of the model behind `model`. */
-typedef psgvit_status (*pv_record_fn)(const void *model, const pv_pass_shape *shape, pv_pass **pass,
-                                      psgvit_error *err);
-
-/* Passes that no call is using. A call takes one of its shape, or records a new one, and gives it
- * back. Thread-safety: safe. */
-typedef struct pv_pool {
-    pthread_mutex_t lock;
-    pv_pass *idle; /* the last used first */
-    size_t most;   /* epochs of the largest batch that memory had room for; at first no limit */
-    psgvit_device *device;
-    pv_record_fn record;
-    const void *model;
-} pv_pool;
-
-psgvit_status pv_pool_create(pv_pool *pool, psgvit_device *device, pv_record_fn record,
-                             const void *model, psgvit_error *err);
-void pv_pool_destroy(pv_pool *pool);
 
 typedef struct pv_job {
     pv_signal signal;          /* of all epochs */
@@ -43,7 +20,9 @@ typedef struct pv_job {
     void *user;
 } pv_job;
 
-/* Runs a checked job, batch by batch. Where memory has no room for one, by halves of it. */
+/* Runs a checked job, batch by batch, on a device that has it so with two of them under way: the
+ * signal of one is taken, and the outputs of the one before are written, while the device computes.
+ * Where memory has no room for two, one by one; where it has none for one, by halves of it. */
 psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err);
 
 /* PSGVIT_E_ARGUMENT unless an output that is wanted has room for [epochs, rows, cols]. */

@@ -178,7 +178,7 @@ static const pv_backend cpu_backend = {
     .store_destroy = store_destroy,
     .plan_begin = pv_cpu_plan_begin,
     .plan_finish = pv_cpu_plan_finish,
-    .plan_submit = pv_cpu_plan_submit,
+    .plan_start = pv_cpu_plan_start,
     .plan_destroy = pv_cpu_plan_destroy,
     .mix_channels = pv_cpu_record_mix_channels,
     .patchify = pv_cpu_record_patchify,
@@ -269,6 +269,7 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
                  .reason = ""},
         .log = {params->log, params->log_user},
         .batch_rows = BATCH_ROWS,
+        .in_flight = 1,
     };
     if (d->gemm[PSGVIT_F32]->alone)
         pv_log_line(&d->base.log, PSGVIT_LOG_WARNING,

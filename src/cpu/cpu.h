@@ -103,7 +103,7 @@ void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t r
 /* The plan half of the backend (plan.c). */
 psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
 psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err);
-psgvit_status pv_cpu_plan_submit(pv_plan *plan, psgvit_error *err);
+psgvit_status pv_cpu_plan_start(pv_plan *plan, psgvit_error *err);
 void pv_cpu_plan_destroy(pv_plan *plan);
 psgvit_status pv_cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
                                          pv_tensor bias, pv_tensor y, psgvit_error *err);

@@ -264,7 +264,7 @@ static void run_in_team(const cpu_plan *p, size_t first, size_t end)
     }
 }
 
-psgvit_status pv_cpu_plan_submit(pv_plan *plan, psgvit_error *err)
+psgvit_status pv_cpu_plan_start(pv_plan *plan, psgvit_error *err)
 {
     const cpu_plan *p = (const cpu_plan *)plan;
     (void)err;

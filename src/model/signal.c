@@ -4,7 +4,7 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
+#include <stdbool.h>
 
 static const float LIMIT = 6.0f; /* of OSF's loader, in standard deviations */
 
@@ -32,6 +32,17 @@ static psgvit_status refuse(const pv_signal *s, size_t epoch, size_t channel, si
                    name ? ")" : "", sample, isnan(value) ? "NaN" : "infinite");
 }
 
+/* Writes each sample once and reads none back: the memory may be write-combined. */
+static void copy(const float *restrict x, size_t n, bool zero, float limit, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++) {
+        float value = zero && !(fabsf(x[i]) <= FLT_MAX) ? 0.0f : x[i];
+        /* Written so that a NaN fails both comparisons and stays. */
+        float low = value < -limit ? -limit : value;
+        y[i] = low > limit ? limit : low;
+    }
+}
+
 psgvit_status pv_signal_take(const pv_signal *s, float *to, psgvit_error *err)
 {
     for (size_t row = 0; row < s->epochs * s->channels; row++) {
@@ -40,14 +51,7 @@ psgvit_status pv_signal_take(const pv_signal *s, float *to, psgvit_error *err)
         size_t bad = s->nan == PSGVIT_NAN_PROPAGATE ? s->length : first_bad(x, s->length);
         if (bad < s->length && s->nan == PSGVIT_NAN_REFUSE)
             return refuse(s, row / s->channels, row % s->channels, bad, x[bad], err);
-        memcpy(y, x, s->length * sizeof *y);
-        for (size_t i = bad; i < s->length; i++)
-            y[i] = isfinite(y[i]) ? y[i] : 0.0f;
-        /* Written so that a NaN fails both comparisons and stays. */
-        for (size_t i = 0; s->clamp && i < s->length; i++) {
-            float low = y[i] < -LIMIT ? -LIMIT : y[i];
-            y[i] = low > LIMIT ? LIMIT : low;
-        }
+        copy(x, s->length, bad < s->length, s->clamp ? LIMIT : INFINITY, y);
     }
     return PSGVIT_OK;
 }

@@ -115,9 +115,21 @@ psgvit_status pv_plan_finish(pv_plan *plan, psgvit_error *err)
     return plan->device->backend->plan_finish(plan, err);
 }
 
+psgvit_status pv_plan_start(pv_plan *plan, psgvit_error *err)
+{
+    return plan->device->backend->plan_start(plan, err);
+}
+
+psgvit_status pv_plan_wait(pv_plan *plan, psgvit_error *err)
+{
+    const pv_backend *backend = plan->device->backend;
+    return backend->plan_wait ? backend->plan_wait(plan, err) : PSGVIT_OK;
+}
+
 psgvit_status pv_plan_submit(pv_plan *plan, psgvit_error *err)
 {
-    return plan->device->backend->plan_submit(plan, err);
+    PV_TRY(pv_plan_start(plan, err));
+    return pv_plan_wait(plan, err);
 }
 
 void pv_plan_destroy(pv_plan *plan)

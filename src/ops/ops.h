@@ -2,7 +2,7 @@
 /*
  * THE contract between the models and the backends. A model prepares its weights in a store,
  * records its forward pass into a plan by the functions below, each a step of the papers, and
- * submits the plan as often as it likes. The CPU and Vulkan implement pv_backend; ops.c checks
+ * runs the plan as often as it likes. The CPU and Vulkan implement pv_backend; ops.c checks
  * every precondition once, for both. All data is float32, all matrices are row-major.
  *
  * Sizes, here and in the models: B epochs, N tokens, D width, H heads, d head dimension, C
@@ -18,12 +18,16 @@
 typedef struct pv_backend pv_backend;
 typedef struct pv_profile pv_profile; /* ops/profile.h */
 
+enum { PV_MOST_IN_FLIGHT = 2 };
+
 /* A device: each backend has more behind it. */
 struct psgvit_device {
     const pv_backend *backend;
     psgvit_device_info info;
     pv_log log;
     size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster */
+    size_t in_flight;  /* batches under way that keep it busy, to PV_MOST_IN_FLIGHT; each has its
+                          own memory */
 };
 
 /* Weights of one encoder in the layout of one device. */
@@ -91,11 +95,11 @@ typedef struct pv_row_range {
 typedef struct pv_plan {
     psgvit_device *device;
     psgvit_error error;
-    double device_ms; /* that the last submit took by the device's own clock; 0: it has none */
+    double device_ms; /* that the last run took by the device's own clock; 0: it has none */
     int exact;        /* set before recording: no op may be one that can leave the plan stale */
     pv_profile *profile; /* set before recording: ops are noted there and timed at each run; NULL:
                             nobody wants to know, and it costs nothing */
-    int stale;        /* the last submit gave no results: numbers were too large for a fast op, and
+    int stale;        /* the last run gave no results: numbers were too large for a fast op, and
                          the same has to be recorded anew, exact */
 } pv_plan;
 
@@ -123,7 +127,12 @@ void pv_store_destroy(pv_store *store);
 psgvit_status pv_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
 /* Ends recording. */
 psgvit_status pv_plan_finish(pv_plan *plan, psgvit_error *err);
-/* Runs it and waits; from one thread at a time. Host buffers hold its results afterwards. */
+/* Starts it: what host buffers hold now is what it reads. From one thread at a time, and not again
+ * before it was waited for. If it fails, nothing is under way. */
+psgvit_status pv_plan_start(pv_plan *plan, psgvit_error *err);
+/* Waits for what was started. Host buffers hold its results afterwards. */
+psgvit_status pv_plan_wait(pv_plan *plan, psgvit_error *err);
+/* Both. */
 psgvit_status pv_plan_submit(pv_plan *plan, psgvit_error *err);
 void pv_plan_destroy(pv_plan *plan);
 
@@ -183,7 +192,8 @@ struct pv_backend {
 
     psgvit_status (*plan_begin)(psgvit_device *device, pv_plan **plan, psgvit_error *err);
     psgvit_status (*plan_finish)(pv_plan *plan, psgvit_error *err);
-    psgvit_status (*plan_submit)(pv_plan *plan, psgvit_error *err);
+    psgvit_status (*plan_start)(pv_plan *plan, psgvit_error *err);
+    psgvit_status (*plan_wait)(pv_plan *plan, psgvit_error *err); /* or NULL: start has computed */
     void (*plan_destroy)(pv_plan *plan);
     pv_tensor (*operand)(const pv_plan *plan, const pv_store *store, pv_tensor t); /* or NULL */
 

@@ -274,7 +274,7 @@ static psgvit_status write_piece(vk_plan *p, size_t index, vk_pending *pending, 
     PV_VK_TRY(d, d->api.BeginCommandBuffer(piece->commands, &begin), "beginning commands", err);
     if (p->times && index == 0) {
         d->api.CmdResetQueryPool(piece->commands, p->times, 0, p->time_count);
-        d->api.CmdWriteTimestamp(piece->commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, p->times, 0);
+        write_time(p, piece->commands, 0); /* when the plan before this one is done */
     }
     for (size_t i = piece->first; i < piece->first + piece->count; i++) {
         PV_TRY(write_dispatch(p, piece->commands, i, pending, err));

@@ -139,7 +139,8 @@ static const pv_backend vulkan_backend = {
     .store_destroy = pv_vk_store_destroy,
     .plan_begin = pv_vk_plan_begin,
     .plan_finish = pv_vk_plan_finish,
-    .plan_submit = pv_vk_plan_submit,
+    .plan_start = pv_vk_plan_start,
+    .plan_wait = pv_vk_plan_wait,
     .plan_destroy = pv_vk_plan_destroy,
     .operand = pv_vk_operand,
     .mix_channels = pv_vk_record_mix_channels,
@@ -161,7 +162,8 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                               .log = {params->log, params->log_user},
                               .batch_rows = c->info.type == PSGVIT_DEVICE_SOFTWARE
                                                 ? BATCH_ROWS_SOFTWARE
-                                                : BATCH_ROWS};
+                                                : BATCH_ROWS,
+                              .in_flight = 2};
     d->loader = v->loader;
     d->api = v->loader.api;
     d->family = c->family;

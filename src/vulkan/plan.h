@@ -22,6 +22,7 @@ typedef struct vk_plan {
     VkDescriptorPool sets;
     VkCommandPool pool;
     VkFence fence;
+    double started; /* when it was submitted last */
     VkQueryPool times;   /* VK_NULL_HANDLE where the queue has no clock */
     uint32_t time_count; /* begin and end; with a profile, begin and the end of each dispatch */
     uint64_t *ticks;     /* [time_count], of the last run */

@@ -88,8 +88,11 @@ static psgvit_status submit_pieces(vk_plan *p, psgvit_error *err)
         bool last = first + count == p->piece_count;
         psgvit_status status = pv_vk_submit(p->device, commands, (uint32_t)count,
                                             last ? p->fence : VK_NULL_HANDLE, err);
-        if (status && first) /* nobody can wait for the pieces that are under way */
+        if (status && first) { /* nobody can wait for the pieces that are under way */
             atomic_store(&p->device->lost, true);
+            return pv_fail(err, PSGVIT_E_DEVICE, "%s: was lost when a plan was half submitted",
+                           p->device->name);
+        }
         PV_TRY(status);
         first += count;
     }
@@ -120,29 +123,44 @@ static psgvit_status read_times(vk_plan *p, psgvit_error *err)
     return PSGVIT_OK;
 }
 
-static psgvit_status submit_and_wait(vk_plan *p, psgvit_error *err)
+/* In 10^6 FLOP. */
+static uint64_t work(const vk_plan *p)
 {
-    const uint64_t megaflops = (uint64_t)(p->flops * 1e-6);
-    atomic_fetch_add(&p->device->queued, megaflops);
-    psgvit_status status = submit_pieces(p, err);
-    if (!status)
-        status = pv_vk_wait(p->device, p->fence, err);
-    atomic_fetch_sub(&p->device->queued, megaflops);
-    return status;
+    return (uint64_t)(p->flops * 1e-6);
 }
 
-psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err)
+psgvit_status pv_vk_plan_start(pv_plan *plan, psgvit_error *err)
 {
     vk_plan *p = (vk_plan *)plan;
     if (!p->piece_count)
         return PSGVIT_OK;
-    double start = now();
     if (p->flag)
         p->flag->host[0] = 0.0f;
-    PV_TRY(submit_and_wait(p, err));
+    p->started = now();
+    atomic_fetch_add(&p->device->queued, work(p));
+    psgvit_status status = submit_pieces(p, err);
+    if (status)
+        atomic_fetch_sub(&p->device->queued, work(p));
+    return status;
+}
+
+psgvit_status pv_vk_plan_wait(pv_plan *plan, psgvit_error *err)
+{
+    vk_plan *p = (vk_plan *)plan;
+    if (!p->piece_count)
+        return PSGVIT_OK;
+    psgvit_status status = pv_vk_alive(p->device, err);
+    if (!status)
+        status = pv_vk_wait(p->device, p->fence, err);
+    atomic_fetch_sub(&p->device->queued, work(p));
+    PV_TRY(status);
     p->base.stale = p->flag && p->flag->host[0] != 0.0f;
-    double seconds = now() - start;
+    double seconds = now() - p->started; /* what was under way before it included */
+    if (p->times) {
+        PV_TRY(read_times(p, err));
+        seconds = p->base.device_ms * 1e-3;
+    }
     if (p->flops > 0.0 && seconds > 0.0)
         atomic_store(&p->device->rate, p->flops / seconds);
-    return p->times ? read_times(p, err) : PSGVIT_OK;
+    return PSGVIT_OK;
 }

@@ -199,6 +199,9 @@ psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, u
  * the work that is under way may take. */
 psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err);
 
+psgvit_status pv_vk_plan_start(pv_plan *plan, psgvit_error *err);
+psgvit_status pv_vk_plan_wait(pv_plan *plan, psgvit_error *err);
+
 /* ---- command.c ---- */
 
 /* What a dispatch does with one binding. */
@@ -233,7 +236,6 @@ psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_
 
 psgvit_status pv_vk_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
 psgvit_status pv_vk_plan_finish(pv_plan *plan, psgvit_error *err);
-psgvit_status pv_vk_plan_submit(pv_plan *plan, psgvit_error *err);
 void pv_vk_plan_destroy(pv_plan *plan);
 
 /* ---- packing.c ---- */
