@@ -26,6 +26,9 @@ endfunction()
 
 psgvit_mock_test(fault_vulkan_calls fault/vulkan/test_calls.c)
 psgvit_mock_test(fault_vulkan_devices fault/vulkan/test_devices.c)
+foreach(part cache limits lost)
+    psgvit_mock_test(fault_vulkan_${part} fault/vulkan/test_${part}.c)
+endforeach()
 psgvit_test(threads_vulkan fault/vulkan/test_threads.c unit/job.c parity/vector.c
     LIBS tool_support TIMEOUT 300)
 

@@ -171,7 +171,7 @@ static psgvit_status make_objects(vk_plan *p, psgvit_error *err)
               "creating a command pool", err);
     VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     PV_VK_TRY(d, d->api.CreateFence(d->device, &fence, NULL, &p->fence), "creating a fence", err);
-    return d->timestamps ? make_clock(p, err) : PSGVIT_OK;
+    return d->clock_mask ? make_clock(p, err) : PSGVIT_OK;
 }
 
 /* The accesses that no barrier has ended yet: those of dispatches [first, next). */

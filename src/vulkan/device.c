@@ -167,7 +167,8 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
     d->loader = v->loader;
     d->api = v->loader.api;
     d->family = c->family;
-    d->timestamps = c->timestamps;
+    d->clock_mask = c->clock_mask;
+    d->maker = c->maker;
     d->memory = c->memory;
     d->limits = c->limits;
     d->max_allocation = c->max_allocation;

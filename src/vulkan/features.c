@@ -195,6 +195,11 @@ static bool limits_hold(vk_candidate *c)
     return true;
 }
 
+static uint64_t mask_of(uint32_t bits)
+{
+    return bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
+}
+
 static bool find_queue(const vk_loader *l, vk_candidate *c)
 {
     VkQueueFamilyProperties families[32];
@@ -203,7 +208,7 @@ static bool find_queue(const vk_loader *l, vk_candidate *c)
     for (uint32_t i = 0; i < count; i++)
         if (families[i].queueCount && families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) {
             c->family = i;
-            c->timestamps = families[i].timestampValidBits > 0;
+            c->clock_mask = mask_of(families[i].timestampValidBits);
             return true;
         }
     snprintf(c->reason, sizeof c->reason, "it has no queue that computes");
@@ -240,6 +245,8 @@ static uint32_t describe_any(const vk_loader *l, vk_candidate *c)
     l->api.GetPhysicalDeviceProperties(c->physical, &p);
     l->api.GetPhysicalDeviceMemoryProperties(c->physical, &c->memory);
     c->limits = p.limits;
+    c->maker = (vk_maker){p.vendorID, p.deviceID, p.driverVersion, sizeof(void *), {0}};
+    memcpy(c->maker.uuid, p.pipelineCacheUUID, sizeof c->maker.uuid);
     snprintf(c->name, sizeof c->name, "%.*s", (int)sizeof p.deviceName, p.deviceName);
     snprintf(c->driver, sizeof c->driver, "driver version %u", p.driverVersion);
     c->info = (psgvit_device_info){.backend = PSGVIT_BACKEND_VULKAN,

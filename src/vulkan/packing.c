@@ -140,3 +140,16 @@ const vk_packing *pv_vk_packing_of(vk_layout layout)
 {
     return &packings[layout];
 }
+
+psgvit_status pv_vk_packed_bytes(const vk_device *device, vk_layout layout, size_t n, size_t k,
+                                 uint64_t *bytes, psgvit_error *err)
+{
+    const uint64_t most = device->limits.maxStorageBufferRange;
+    *bytes = packings[layout].bytes(n, k);
+    if (*bytes <= most)
+        return PSGVIT_OK;
+    return pv_fail(err, PSGVIT_E_MEMORY,
+                   "%s: out of memory: a weight of %zu x %zu takes %llu bytes, and a shader can "
+                   "see %llu at once",
+                   device->name, n, k, (unsigned long long)*bytes, (unsigned long long)most);
+}

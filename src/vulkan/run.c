@@ -101,7 +101,7 @@ static psgvit_status submit_pieces(vk_plan *p, psgvit_error *err)
 
 static double seconds_between(const vk_plan *p, size_t from, size_t to)
 {
-    return (double)(p->ticks[to] - p->ticks[from]) *
+    return (double)((p->ticks[to] - p->ticks[from]) & p->device->clock_mask) *
            (double)p->device->limits.timestampPeriod * 1e-9;
 }
 

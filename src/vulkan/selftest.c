@@ -15,7 +15,12 @@
 
 /* Of a linear layer: more than one of any tile, and none is filled. A class that adds its sums up
  * in chunks of k does so here if it does for the widths of the models, 512 and 768. */
-enum { ROWS = 200, INPUTS = 420, OUTPUTS = 140 };
+enum {
+    MOST_ROWS = 200,
+    SOFTWARE_ROWS = 40, /* its tiles are small, and it slow */
+    INPUTS = 420,
+    OUTPUTS = 140,
+};
 
 /* What right arithmetic stays well below: of the sum of magnitudes of a product, and of the largest
  * value of an attention. */
@@ -56,25 +61,26 @@ static psgvit_status run(pv_plan *plan, pv_buffer *x, const float *values, size_
 /* ---- linear layers ---- */
 
 typedef struct trial {
-    float x[ROWS * INPUTS], weight[INPUTS * OUTPUTS], bias[OUTPUTS]; /* W, transposed */
-    double gelu[ROWS * OUTPUTS]; /* the truth */
-    double size[ROWS * OUTPUTS]; /* the sum of magnitudes behind it */
+    size_t rows;
+    float x[MOST_ROWS * INPUTS], weight[INPUTS * OUTPUTS], bias[OUTPUTS]; /* W, transposed */
+    double gelu[MOST_ROWS * OUTPUTS]; /* the truth */
+    double size[MOST_ROWS * OUTPUTS]; /* the sum of magnitudes behind it */
 } trial;
 
 static void compute(trial *t)
 {
-    for (size_t i = 0; i < ROWS * OUTPUTS; i++) {
+    for (size_t i = 0; i < t->rows * OUTPUTS; i++) {
         t->gelu[i] = (double)t->bias[i % OUTPUTS];
         t->size[i] = fabs(t->gelu[i]);
     }
-    for (size_t r = 0; r < ROWS; r++)
+    for (size_t r = 0; r < t->rows; r++)
         for (size_t k = 0; k < INPUTS; k++)
             for (size_t n = 0; n < OUTPUTS; n++) {
                 double product = (double)t->x[r * INPUTS + k] * (double)t->weight[k * OUTPUTS + n];
                 t->gelu[r * OUTPUTS + n] += product;
                 t->size[r * OUTPUTS + n] += fabs(product);
             }
-    for (size_t i = 0; i < ROWS * OUTPUTS; i++)
+    for (size_t i = 0; i < t->rows * OUTPUTS; i++)
         t->gelu[i] *= 0.5 * (1.0 + erf(t->gelu[i] * sqrt(0.5)));
 }
 
@@ -93,10 +99,11 @@ static psgvit_status try_layer(vk_device *d, const trial *t, const pv_linear_wei
     pv_plan *plan;
     PV_TRY(pv_plan_begin(&d->base, &plan, err));
     plan->exact = exact;
-    pv_linear(plan, pv_view(x, 0, ROWS, INPUTS), weight, PV_GELU, pv_view(y, 0, ROWS, OUTPUTS));
-    psgvit_status status = run(plan, x, t->x, ROWS * INPUTS, y, err);
+    pv_linear(plan, pv_view(x, 0, t->rows, INPUTS), weight, PV_GELU,
+              pv_view(y, 0, t->rows, OUTPUTS));
+    psgvit_status status = run(plan, x, t->x, t->rows * INPUTS, y, err);
     pv_plan_destroy(plan);
-    for (size_t i = 0; !status && i < ROWS * OUTPUTS; i++)
+    for (size_t i = 0; !status && i < t->rows * OUTPUTS; i++)
         status = compare(d, op, y->host, i, t->gelu[i], share * t->size[i], err);
     return status;
 }
@@ -151,9 +158,9 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
     pv_store *store = NULL;
     psgvit_status status = pv_vk_store_create_unproven(d, precision, &store, err);
     if (!status)
-        status = pv_buffer_create(&d->base, ROWS * INPUTS, PV_HOST, &x, err);
+        status = pv_buffer_create(&d->base, t->rows * INPUTS, PV_HOST, &x, err);
     if (!status)
-        status = pv_buffer_create(&d->base, ROWS * OUTPUTS, PV_HOST, &y, err);
+        status = pv_buffer_create(&d->base, t->rows * OUTPUTS, PV_HOST, &y, err);
     if (!status)
         status = try_classes(d, t, store, x, y, err);
     pv_buffer_destroy(&d->base, y);
@@ -171,7 +178,8 @@ psgvit_status pv_vk_prove(vk_device *d, psgvit_precision precision, psgvit_error
     trial *t = malloc(sizeof *t);
     if (!t)
         return pv_fail_memory(err, "a self-test", sizeof *t);
-    fill(t->x, ROWS * INPUTS, 1);
+    t->rows = d->base.info.type == PSGVIT_DEVICE_SOFTWARE ? SOFTWARE_ROWS : MOST_ROWS;
+    fill(t->x, t->rows * INPUTS, 1);
     fill(t->weight, OUTPUTS * INPUTS, 2);
     fill(t->bias, OUTPUTS, 3);
     compute(t);
@@ -243,12 +251,14 @@ static psgvit_status try_attention(vk_device *d, const pv_attention_shape *s, co
     return status ? status : check_attention(d, s, qkv, y->host, err);
 }
 
-/* Tiles of 16, 32 and 48 queries (attention.c): one of each is the best for one of these. */
+/* Tiles of 16, 32 and 48 queries (attention.c): one of each is the best for one of these. A GPU
+ * takes the larger ones only where there are many. */
 static psgvit_status try_attentions(vk_device *d, const float *qkv, psgvit_error *err)
 {
-    static const pv_attention_shape shapes[] = {{2, 13, KEYS, HEADS, DIM, SCALE},
-                                                {SEQUENCES, 32, KEYS, HEADS, DIM, SCALE},
-                                                {SEQUENCES, KEYS, KEYS, HEADS, DIM, SCALE}};
+    const size_t many = d->base.info.type == PSGVIT_DEVICE_SOFTWARE ? 2 : SEQUENCES;
+    const pv_attention_shape shapes[] = {{2, 13, KEYS, HEADS, DIM, SCALE},
+                                         {many, 32, KEYS, HEADS, DIM, SCALE},
+                                         {many, KEYS, KEYS, HEADS, DIM, SCALE}};
     pv_buffer *x = NULL, *y = NULL;
     psgvit_status status = pv_buffer_create(&d->base, QKV, PV_HOST, &x, err);
     if (!status)

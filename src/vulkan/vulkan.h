@@ -52,16 +52,24 @@ typedef struct vk_features {
     uint32_t subgroup; /* threads */
 } vk_features;
 
+/* Whose compiled shaders a device can use. */
+typedef struct vk_maker {
+    uint32_t vendor, device, driver; /* numbers of them, and of the driver's version */
+    uint32_t pointer_bytes;          /* of the process */
+    uint8_t uuid[VK_UUID_SIZE];      /* of the driver's pipeline caches */
+} vk_maker;
+
 /* A device that Vulkan names. */
 typedef struct vk_candidate {
     VkPhysicalDevice physical;
     psgvit_device_info info; /* its strings are those below */
     vk_features features;
+    vk_maker maker;
     VkPhysicalDeviceLimits limits;
     VkPhysicalDeviceMemoryProperties memory;
     uint64_t max_allocation; /* bytes */
     uint32_t family;         /* of a queue that computes */
-    bool timestamps;         /* that queue has them */
+    uint64_t clock_mask;     /* of the valid bits of that queue's timestamps; 0: it has none */
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE], driver[320], uuid[2 * VK_UUID_SIZE + 1];
     char reason[200];
 } vk_candidate;
@@ -102,7 +110,7 @@ struct vk_device {
     VkDevice device;
     VkQueue queue;
     uint32_t family;
-    bool timestamps; /* the queue has them */
+    uint64_t clock_mask; /* as in vk_candidate */
     VkPhysicalDeviceMemoryProperties memory;
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;    /* bytes */
@@ -112,6 +120,7 @@ struct vk_device {
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
     _Atomic double rate;        /* FLOP/s of the last plan: how much a submit may hold */
     _Atomic uint64_t queued;    /* 10^6 FLOP that are submitted and not yet waited for */
+    vk_maker maker;
     char *cache_path;           /* NULL: pipelines are kept in memory only */
     const struct vk_tile *tile; /* of weights that are stored from now on; NULL: by shape */
     struct {
@@ -254,6 +263,9 @@ typedef struct vk_packing {
 
 vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision);
 const vk_packing *pv_vk_packing_of(vk_layout layout);
+/* The bytes of W [n, k]. PSGVIT_E_MEMORY if that is more than the device can bind at once. */
+psgvit_status pv_vk_packed_bytes(const vk_device *device, vk_layout layout, size_t n, size_t k,
+                                 uint64_t *bytes, psgvit_error *err);
 
 /* ---- ops.c, linear.c, attention.c ---- */
 

@@ -19,7 +19,7 @@ static char folder[] = "/tmp/psgvit-cache-XXXXXX", path[64], heard[1024];
 static void on_log(void *user, psgvit_log_level level, const char *line)
 {
     (void)user;
-    if (level <= PSGVIT_LOG_WARNING && strstr(line, folder))
+    if (level <= PSGVIT_LOG_INFO && strstr(line, folder))
         snprintf(heard, sizeof heard, "%s", line);
 }
 
@@ -58,24 +58,33 @@ static void test_written_and_read(void **state)
     assert_int_equal(size_of(path), size);
 }
 
+/* The cache is not used, for this reason, and replaced by one that is. */
+static void expect_replaced(const char *reason)
+{
+    assert_int_equal(round_trip(path), PSGVIT_OK);
+    if (!strstr(heard, reason))
+        fail_msg("expected '%s' in: %s", reason, heard);
+    assert_int_equal(round_trip(path), PSGVIT_OK);
+    assert_string_equal(heard, "");
+}
+
+static void flip(long at)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, at, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 1, file);
+    fclose(file);
+}
+
+/* fault/vulkan/test_cache.c has every kind of damage. */
 static void test_damaged(void **state)
 {
     (void)state;
-    long size = size_of(path);
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    fseek(file, size / 2, SEEK_SET);
-    int byte = fgetc(file);
-    fseek(file, size / 2, SEEK_SET);
-    fputc(byte ^ 1, file);
-    fclose(file);
-    assert_int_equal(round_trip(path), PSGVIT_OK);
-    assert_non_null(strstr(heard, "damaged"));
-    assert_int_equal(round_trip(path), PSGVIT_OK);
-    assert_string_equal(heard, "");
-    assert_int_equal(truncate(path, 10), 0);
-    assert_int_equal(round_trip(path), PSGVIT_OK);
-    assert_non_null(strstr(heard, "no cache"));
+    flip(size_of(path) - 1);
+    expect_replaced("is damaged");
 }
 
 static void test_nowhere(void **state)
@@ -84,7 +93,7 @@ static void test_nowhere(void **state)
     char name[96];
     snprintf(name, sizeof name, "%s/missing/cache", folder);
     assert_int_equal(round_trip(name), PSGVIT_OK);
-    assert_non_null(strstr(heard, "can't be written"));
+    assert_non_null(strstr(heard, "can't be written: No such file or directory (errno "));
 }
 
 int main(void)

@@ -217,6 +217,7 @@ const mock_controls *mock_controls_get(void)
         .memory = mock_limit_memory,
         .allocated = mock_allocated,
         .submits = mock_submits,
+        .cache_bytes = mock_cache_bytes,
     };
     return &controls;
 }

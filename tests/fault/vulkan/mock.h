@@ -65,6 +65,7 @@ typedef struct mock_controls {
     void (*memory)(uint64_t bytes);
     uint64_t (*allocated)(void); /* bytes that are alive */
     long (*submits)(void); /* of all time */
+    size_t (*cache_bytes)(void); /* of compiled shaders that it was ever given */
 } mock_controls;
 
 typedef const mock_controls *(*mock_controls_fn)(void);

@@ -306,7 +306,6 @@ static VkResult VKAPI_CALL bind_buffer_memory(VkDevice device, VkBuffer buffer,
 
 BOTH(fence, Fence, MOCK_FENCE, MOCK_MEMORY_ERRORS)
 BOTH(buffer, Buffer, MOCK_BUFFER, MOCK_MEMORY_ERRORS)
-BOTH(pipeline_cache, PipelineCache, MOCK_PIPELINE_CACHE, MOCK_MEMORY_ERRORS)
 BOTH(descriptor_pool, DescriptorPool, MOCK_DESCRIPTOR_POOL, MOCK_MEMORY_ERRORS,
      VK_ERROR_FRAGMENTATION)
 BOTH(command_pool, CommandPool, MOCK_COMMAND_POOL, MOCK_MEMORY_ERRORS)
@@ -443,8 +442,6 @@ PFN_vkVoidFunction mock_device_function(const char *name)
         ENTRY(DestroyDescriptorSetLayout, destroy_set_layout),
         ENTRY(CreatePipelineLayout, create_pipeline_layout),
         ENTRY(DestroyPipelineLayout, destroy_pipeline_layout),
-        ENTRY(CreatePipelineCache, create_pipeline_cache),
-        ENTRY(DestroyPipelineCache, destroy_pipeline_cache),
         ENTRY(CreateDescriptorPool, create_descriptor_pool),
         ENTRY(DestroyDescriptorPool, destroy_descriptor_pool),
         ENTRY(AllocateDescriptorSets, allocate_sets),

@@ -17,6 +17,7 @@ static struct {
     VkPipeline pipeline;
     uint64_t hash;
 } kept[PIPELINES];
+static size_t cache_bytes;
 static uint32_t fast_module; /* its address stands for a module that nothing here can compile */
 
 #define FAST_MODULE ((VkShaderModule)(uintptr_t)&fast_module)
@@ -83,6 +84,32 @@ static void VKAPI_CALL destroy_shader_module(VkDevice device, VkShaderModule mod
     pthread_mutex_unlock(&lock);
     if (module != FAST_MODULE)
         mock_real.DestroyShaderModule(device, module, allocation);
+}
+
+static VkResult VKAPI_CALL create_cache(VkDevice device, const VkPipelineCacheCreateInfo *info,
+                                        const VkAllocationCallbacks *allocation,
+                                        VkPipelineCache *cache)
+{
+    MOCK_MAY_FAIL(CreatePipelineCache, MOCK_MEMORY_ERRORS);
+    VkResult result = mock_real.CreatePipelineCache(device, info, allocation, cache);
+    if (result == VK_SUCCESS)
+        mock_born(MOCK_PIPELINE_CACHE, (uint64_t)*cache, device);
+    pthread_mutex_lock(&lock);
+    cache_bytes += info->initialDataSize;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static void VKAPI_CALL destroy_cache(VkDevice device, VkPipelineCache cache,
+                                     const VkAllocationCallbacks *allocation)
+{
+    if (cache && mock_died(MOCK_PIPELINE_CACHE, (uint64_t)cache))
+        mock_real.DestroyPipelineCache(device, cache, allocation);
+}
+
+size_t mock_cache_bytes(void)
+{
+    return cache_bytes;
 }
 
 static VkResult VKAPI_CALL get_cache_data(VkDevice device, VkPipelineCache cache, size_t *size,
@@ -157,6 +184,8 @@ PFN_vkVoidFunction mock_pipeline_function(const char *name)
         ENTRY(DestroyShaderModule, destroy_shader_module),
         ENTRY(CreateComputePipelines, create_pipelines),
         ENTRY(DestroyPipeline, destroy_pipeline),
+        ENTRY(CreatePipelineCache, create_cache),
+        ENTRY(DestroyPipelineCache, destroy_cache),
         ENTRY(GetPipelineCacheData, get_cache_data),
 #undef ENTRY
     };

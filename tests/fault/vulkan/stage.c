@@ -70,3 +70,68 @@ void stage_assert_clean(void)
     if (fault)
         fail_msg("%s", fault);
 }
+
+void stage_expect_part(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("expected '%s' in: %s", part, text);
+}
+
+void stage_expect(psgvit_backend backend, const char *wanted, const char *name, stage_log *log)
+{
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    if (stage_open(&device, backend, wanted, log, &err))
+        fail_msg("%s", err.message);
+    const psgvit_device_info *info = psgvit_device_get_info(device);
+    if (name)
+        assert_string_equal(info->name, name);
+    assert_int_equal(info->backend, name ? PSGVIT_BACKEND_VULKAN : PSGVIT_BACKEND_CPU);
+    assert_true(info->usable && !info->reason[0] && info->precisions & 1u << PSGVIT_F32);
+    psgvit_device_close(&device);
+}
+
+void stage_refuse(psgvit_backend backend, const char *wanted, psgvit_status status,
+                   const char *sentence, stage_log *log)
+{
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    assert_int_equal(stage_open(&device, backend, wanted, log, &err), status);
+    assert_null(device);
+    stage_expect_part(err.message, sentence);
+}
+
+void stage_run_case(const char *name, const char *device_name)
+{
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    vector_case c;
+    vector_encoder e;
+    vector_open(&c, TESTS_DIR "/vectors", name, 0);
+    if (stage_open(&device, PSGVIT_BACKEND_VULKAN, device_name, NULL, &err) ||
+        stage_encoder(&e, &c, device, &err))
+        fail_msg("%s", err.message);
+    test_job job = job_make(&c, 2);
+    job_run(&e, &job);
+    stage_assert_true(&c, &job);
+    job_free(&job);
+    vector_encoder_close(&e);
+    vector_close(&c);
+    psgvit_device_close(&device);
+}
+
+int stage_setup(void **state)
+{
+    (void)state;
+    stage_mock()->keep(true);
+    return 0;
+}
+
+int stage_teardown(void **state)
+{
+    (void)state;
+    stage_assert_clean();
+    stage_mock()->present(NULL, 0);
+    stage_mock()->keep(false);
+    return 0;
+}

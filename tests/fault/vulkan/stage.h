@@ -6,6 +6,15 @@
 #include "fault/vulkan/mock.h"
 #include "unit/job.h"
 
+#define DISCRETE VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU
+#define INTEGRATED VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU
+#define VIRTUAL VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU
+#define SOFTWARE VK_PHYSICAL_DEVICE_TYPE_CPU
+#define OTHER VK_PHYSICAL_DEVICE_TYPE_OTHER
+#define PRESENT(...)                                                                               \
+    static const mock_device shown[] = {__VA_ARGS__};                                              \
+    stage_mock()->present(shown, sizeof shown / sizeof *shown)
+
 /* The controls of the libvulkan.so.1 that the library will open; fails the test if that isn't the
  * mock. */
 const mock_controls *stage_mock(void);
@@ -23,7 +32,20 @@ psgvit_status stage_encoder(vector_encoder *e, const vector_case *c, psgvit_devi
                             psgvit_error *err);
 /* Asserts that all outputs of all epochs keep the promise of f32. */
 void stage_assert_true(const vector_case *c, const test_job *job);
+/* Asserts that `part` is in the text. */
+void stage_expect_part(const char *text, const char *part);
+/* Opens one and asserts that it is the one of this name; NULL: the CPU. */
+void stage_expect(psgvit_backend backend, const char *wanted, const char *name, stage_log *log);
+/* Asserts that none is opened, with this status and a sentence that has this part. */
+void stage_refuse(psgvit_backend backend, const char *wanted, psgvit_status status,
+                  const char *sentence, stage_log *log);
+/* Opens a device of Vulkan and asserts that it computes two epochs of a case right. */
+void stage_run_case(const char *name, const char *device_name);
 /* Asserts that there has been no fault, and that nothing is alive. */
 void stage_assert_clean(void);
+
+/* Round each test: kept devices and pipelines before, a clean end and the real devices after. */
+int stage_setup(void **state);
+int stage_teardown(void **state);
 
 #endif
