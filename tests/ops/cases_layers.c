@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* A norm, a layer with GELU and a layer, as in a block of a model: what goes from one to the next is
+ * an operand, which the backend may keep in a form of its own. */
+#include "ops/cases.h"
+#include "ops/ops_fixture.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { MOST_WIDTH = 256 };
+static const double EPS = 1e-5;
+
+static double gelu(double x)
+{
+    return 0.5 * x * erfc(-x * 0.70710678118654752440);
+}
+
+static void norm_row(pv_tensor x, size_t row, pv_tensor gamma, double *y)
+{
+    double mean = 0.0, variance = 0.0, width = (double)x.cols;
+    for (size_t j = 0; j < x.cols; j++)
+        mean += (double)at(x, row, j) / width;
+    for (size_t j = 0; j < x.cols; j++)
+        variance += pow((double)at(x, row, j) - mean, 2.0) / width;
+    for (size_t j = 0; j < x.cols; j++)
+        y[j] = ((double)at(x, row, j) - mean) / sqrt(variance + EPS) * (double)at(gamma, 0, j);
+}
+
+/* y = x W^T; returns the largest sum of magnitudes of a product. */
+static double layer_row(const double *x, const weight *w, double *y)
+{
+    double most = 0.0;
+    for (size_t j = 0; j < w->rows.rows; j++) {
+        double size = 0.0;
+        y[j] = 0.0;
+        for (size_t c = 0; c < w->rows.cols; c++) {
+            y[j] += x[c] * (double)at(w->rows, j, c);
+            size += fabs(x[c] * (double)at(w->rows, j, c));
+        }
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+static void check_rows(pv_tensor x, pv_tensor gamma, const weight *fc1, const weight *fc2,
+                       pv_tensor y)
+{
+    for (size_t i = 0; i < x.rows; i++) {
+        double h[MOST_WIDTH], hidden[MOST_WIDTH], truth[MOST_WIDTH];
+        norm_row(x, i, gamma, h);
+        double size = layer_row(h, fc1, hidden);
+        for (size_t j = 0; j < fc1->rows.rows; j++)
+            hidden[j] = gelu(hidden[j]);
+        size = size * (double)fc2->rows.cols / 2.0 + layer_row(hidden, fc2, truth);
+        for (size_t j = 0; j < y.cols; j++)
+            near(at(y, i, j), truth[j], rounding() * (4.0 + size), "layers", i, j);
+    }
+}
+
+/* gamma is random times `large`; beyond what a kernel takes, the plan says so, and recorded anew it
+ * is right. */
+static void layers_case(size_t m, size_t width, size_t hidden_width, float large)
+{
+    weight fc1 = make_weight(hidden_width, width, false);
+    weight fc2 = make_weight(width, hidden_width, false);
+    pv_tensor x = random_rows(m, width, 4), gamma = random_rows(1, width, 0);
+    pv_tensor beta = random_rows(1, width, 0), h = poisoned_rows(m, width, 4);
+    pv_tensor hidden = poisoned_rows(m, hidden_width, 8), y = poisoned_rows(m, width, 1);
+    for (size_t j = 0; j < width; j++) {
+        gamma.buffer->host[GUARD + j] *= large;
+        beta.buffer->host[GUARD + j] = 0.0f;
+    }
+    int stale = 1;
+    for (int i = 0; i < 2 && stale; i++) {
+        pv_plan *plan = begin();
+        plan->exact = i;
+        pv_norm_weight norm = {gamma, beta, (float)EPS};
+        pv_tensor h_operand = pv_operand(plan, fc1.store, h);
+        pv_tensor hidden_operand = pv_operand(plan, fc2.store, hidden);
+        pv_layernorm(plan, x, &norm, h_operand);
+        pv_linear(plan, h_operand, &fc1.linear, PV_GELU, hidden_operand);
+        pv_linear(plan, hidden_operand, &fc2.linear, PV_PLAIN, y);
+        assert_int_equal(pv_plan_finish(plan, &err), PSGVIT_OK);
+        assert_int_equal(pv_plan_submit(plan, &err), PSGVIT_OK);
+        stale = plan->stale;
+        pv_plan_destroy(plan);
+    }
+    assert_false(stale);
+    check_guards(h);
+    check_guards(hidden);
+    check_guards(y);
+    check_rows(x, gamma, &fc1, &fc2, y);
+    release(x);
+    release(gamma);
+    release(beta);
+    release(h);
+    release(hidden);
+    release(y);
+    free_weight(&fc1);
+    free_weight(&fc2);
+}
+
+static void test_layers(void **state)
+{
+    (void)state;
+    layers_case(5, 64, 128, 1.0f);
+    layers_case(91, 128, 72, 1.0f);
+    layers_case(37, 72, 256, 1.0f);
+    layers_case(7, 70, 33, 1.0f); /* no multiples of 8 */
+    if (precision == PSGVIT_F32)
+        layers_case(19, 64, 64, 1e5f);
+}
+
+int cases_run_layers(psgvit_device *on, psgvit_precision in)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers)};
+    device = on;
+    precision = in;
+    return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
+}
