@@ -383,15 +383,14 @@ def speed_up(results, out):
             if not r.peer and (r.channels == 12 or not r.model.startswith("osf-"))}
     device = {"cpu": "cpu", "cuda": "vulkan"}
 
-    def ratio(row):
-        own = ours.get((row.model, row.batch, device[row.backend], row.precision, row.machine))
-        return row.median / own if own else None
+    def own(row):
+        return ours.get((row.model, row.batch, device[row.backend], row.precision, row.machine))
 
     drawn = False
     for name, title, first in (("osf_speed_up", f"{results.osf}: speed-up over peers", results.osf),
                                ("eegpt_speed_up", "EEGPT: speed-up over peers, B = 1", "eegpt:")):
         rows = results.pick(lambda r, first=first: r.peer and r.model.startswith(first or "-") and
-                            ratio(r))
+                            own(r))
         if not rows:
             continue
         def group(row):
@@ -399,14 +398,16 @@ def speed_up(results, out):
                     else "%d x %d" % eegpt_size(row.model))
         names = {group(r): row_order(r) for rs in rows.values() for r in rs}
         def value(series, name):
-            return next(((ratio(r), (0, 0)) for r in rows[series] if group(r) == name), None)
+            return next(((r.median / own(r), r.spread(1 / own(r)))
+                         for r in rows[series] if group(r) == name), None)
         sheet = Sheet(results, title)
         ax = sheet.axes[0]
         sheet.bars(ax, sorted(names, key=names.get), list(rows), value)
         ax.axhline(1.0, color="black", linewidth=1.2)
         ax.set_ylabel("peer's median / psgvit's median")
         ax.set_xlabel("batch" if first == results.osf else sizes_label(rows))
-        sheet.save(out, name, "Above the line psgvit is faster.")
+        sheet.save(out, name, "Above the line psgvit is faster; whiskers: the peer's "
+                   "fastest and slowest run.")
         drawn = True
     return drawn
 
