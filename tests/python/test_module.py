@@ -335,10 +335,12 @@ class Module(tools.Case):
                          "--no-build-isolation", "--disable-pip-version-check", "--target",
                          self.root / "site", self.root / "source")
         self.assertTrue((self.root / "site" / "psgvit" / "py.typed").exists())
-        p = self.run_command(sys.executable, "-c",
-                             "import psgvit; print(psgvit.__file__, psgvit.version())",
+        p = self.run_command(sys.executable, "-c", "import importlib.metadata as m, psgvit; "
+                             "print(psgvit.__file__, m.version('psgvit'), psgvit.version())",
                              env={**os.environ, "PYTHONPATH": str(self.root / "site")})
         self.assertTrue(p.stdout.startswith(str(self.root / "site" / "psgvit")), p.stdout)
+        _, package, library = p.stdout.split()
+        self.assertEqual(package, library)
 
 
 if __name__ == "__main__":
