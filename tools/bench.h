@@ -41,6 +41,7 @@ typedef struct bench_arguments {
     size_t model_count;
     size_t batches[BENCH_MOST_BATCHES];
     size_t batch_count;
+    size_t epochs; /* of a job; 0: one batch */
     size_t runs;
     size_t channels; /* 0: all */
     size_t threads;  /* 0: the device's own choice */
@@ -77,7 +78,7 @@ typedef struct bench_model {
     osf_encoder *osf; /* one of the two */
     eegpt_encoder *eegpt;
     bench_shape shape;
-    size_t batch;
+    size_t epochs, batch; /* of a job, and at once; batch 0: what suits the device */
     float *signal;
     float *outputs[BENCH_OUTPUTS];
     size_t sizes[BENCH_OUTPUTS]; /* in floats */
@@ -94,15 +95,16 @@ psgvit_status bench_model_open(bench_model *model, const bench_spec *spec, psgvi
                                psgvit_precision precision, const char *path,
                                const unsigned char *bytes, size_t size, double *load_ms,
                                psgvit_error *err);
-/* Room and a signal for `batch` epochs. */
-psgvit_status bench_model_prepare(bench_model *model, size_t batch, psgvit_error *err);
+/* Room and a signal for `epochs` epochs, to run `batch` at once. */
+psgvit_status bench_model_prepare(bench_model *model, size_t epochs, size_t batch,
+                                  psgvit_error *err);
 psgvit_status bench_model_run(bench_model *model, psgvit_error *err);
 void bench_model_close(bench_model *model);
 
-/* Floating-point operations of a batch: 2 M N K of every linear layer and of the two products of
- * attention, for all rows of all blocks. What a model may leave out because an output is not wanted
- * is counted all the same. */
-double bench_flops(const bench_shape *shape, size_t batch);
+/* Floating-point operations of so many epochs: 2 M N K of every linear layer and of the two
+ * products of attention, for all rows of all blocks. What a model may leave out because an output
+ * is not wanted is counted all the same. */
+double bench_flops(const bench_shape *shape, size_t epochs);
 
 /* ---- bare BLAS ------------------------------------------------------------------------------- */
 

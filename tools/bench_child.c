@@ -215,7 +215,7 @@ int bench_child_main(const bench_arguments *args)
         status = bench_model_open(&model, &args->models[0], device, args->precision,
                                   args->child_file, NULL, 0, &load.load_ms, &err);
     if (!status)
-        status = bench_model_prepare(&model, args->batches[0], &err);
+        status = bench_model_prepare(&model, args->batches[0], args->batches[0], &err);
     if (!status)
         status = bench_model_run(&model, &err);
     if (!status)

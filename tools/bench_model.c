@@ -160,9 +160,9 @@ psgvit_status bench_model_open(bench_model *model, const bench_spec *spec, psgvi
     return status;
 }
 
-/* ---- a batch --------------------------------------------------------------------------------- */
+/* ---- a job ----------------------------------------------------------------------------------- */
 
-static void free_batch(bench_model *model)
+static void free_job(bench_model *model)
 {
     free(model->signal);
     model->signal = NULL;
@@ -178,11 +178,11 @@ static bool make_signal(bench_model *model)
     size_t samples = model->spec->eegpt ? model->spec->samples : (size_t)SYNTH_PSG_SAMPLES;
     size_t present = model->spec->channels * samples; /* floats of an epoch that are no zeros */
     size_t epoch = model->spec->eegpt ? present : BENCH_OSF_CHANNELS * samples;
-    synth_night *night = model->osf ? synth_night_open(model->batch, SEED) : NULL;
+    synth_night *night = model->osf ? synth_night_open(model->epochs, SEED) : NULL;
     synth_eeg *eeg = model->eegpt ? synth_eeg_open(model->spec->channels, SEED) : NULL;
-    model->signal = malloc(model->batch * epoch * sizeof(float));
+    model->signal = malloc(model->epochs * epoch * sizeof(float));
     bool made = model->signal && (night || eeg);
-    for (size_t e = 0; made && e < model->batch; e++) {
+    for (size_t e = 0; made && e < model->epochs; e++) {
         float *at = model->signal + e * epoch; /* [C,T] */
         if (night)
             synth_night_next(night, at);
@@ -210,14 +210,16 @@ static void output_sizes(const bench_model *model, size_t sizes[BENCH_OUTPUTS])
     }
 }
 
-psgvit_status bench_model_prepare(bench_model *model, size_t batch, psgvit_error *err)
+psgvit_status bench_model_prepare(bench_model *model, size_t epochs, size_t batch,
+                                  psgvit_error *err)
 {
-    free_batch(model);
+    free_job(model);
+    model->epochs = epochs;
     model->batch = batch;
     output_sizes(model, model->sizes);
     bool room = make_signal(model);
     for (size_t i = 0; room && i < BENCH_OUTPUTS; i++) {
-        model->sizes[i] *= batch;
+        model->sizes[i] *= epochs;
         if (model->spec->outputs & 1u << i) {
             model->outputs[i] = calloc(model->sizes[i], sizeof(float));
             room = model->outputs[i] != NULL;
@@ -229,7 +231,7 @@ psgvit_status bench_model_prepare(bench_model *model, size_t batch, psgvit_error
     snprintf(err->message, sizeof err->message,
              "%s: no memory for the signal and outputs of %zu "
              "epochs",
-             model->spec->name, batch);
+             model->spec->name, epochs);
     return err->code;
 }
 
@@ -238,7 +240,7 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
     if (model->eegpt) {
         eegpt_job job = {.struct_size = sizeof job,
                          .signal = model->signal,
-                         .epochs = model->batch,
+                         .epochs = model->epochs,
                          .samples = model->spec->samples,
                          .features = model->outputs[BENCH_FEATURES],
                          .features_capacity = model->sizes[BENCH_FEATURES],
@@ -252,7 +254,7 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
     }
     osf_job job = {.struct_size = sizeof job,
                    .signal = model->signal,
-                   .epochs = model->batch,
+                   .epochs = model->epochs,
                    .cls = model->outputs[BENCH_CLS],
                    .cls_capacity = model->sizes[BENCH_CLS],
                    .patches = model->outputs[BENCH_PATCHES],
@@ -268,12 +270,12 @@ psgvit_status bench_model_run(bench_model *model, psgvit_error *err)
 
 void bench_model_close(bench_model *model)
 {
-    free_batch(model);
+    free_job(model);
     osf_encoder_close(&model->osf);
     eegpt_encoder_close(&model->eegpt);
 }
 
-double bench_flops(const bench_shape *shape, size_t batch)
+double bench_flops(const bench_shape *shape, size_t epochs)
 {
     double D = (double)shape->width;
     double inner = (double)shape->inner;
@@ -283,5 +285,5 @@ double bench_flops(const bench_shape *shape, size_t batch)
     double linear = tokens * (D * 3.0 * inner + inner * D + D * M + M * D); /* qkv, out, fc1, fc2 */
     double attention = tokens * (double)shape->sequence * inner * 2.0;      /* q k^T, and times v */
     double all = patches + (double)shape->depth * (linear + attention) + (double)shape->probe;
-    return 2.0 * (double)batch * all;
+    return 2.0 * (double)epochs * all;
 }

@@ -24,6 +24,8 @@ static const char help[] =
     "eegpt:CHANNELSxSAMPLES[:DEPTH] (depth 2 by default), such as eegpt:22x1000.\n"
     "\n"
     "      --batch LIST      epochs at once (default 1,2,4,8,16)\n"
+    "      --epochs N        epochs of a run, in batches of --batch, whose 0 is then what suits\n"
+    "                        the device (default: one batch)\n"
     "      --runs N          timed runs, after 2 that are not (default 15)\n"
     "      --outputs LIST    cls, patches, mean (osf; default cls,patches); features, logits\n"
     "                        (eegpt; default logits)\n"
@@ -42,9 +44,9 @@ static const char help[] =
     "      --version         print the version\n"
     "      --help            print this\n"
     "\n"
-    "Columns: milliseconds a batch (median, least, 99th percentile) and an epoch; GFLOP/s of the\n"
+    "Columns: milliseconds a run (median, least, 99th percentile) and an epoch; GFLOP/s of the\n"
     "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in\n"
-    "turn with the model's; gpu: the batch by the GPU's own clock; ratio: median by blas or gpu;\n"
+    "turn with the model's; gpu: the run by the GPU's own clock; ratio: median by blas or gpu;\n"
     "load: opening the model from the page cache; rss: peak memory of a process that loads and\n"
     "runs one batch, in 10^6 bytes.\n"
     "\n"
@@ -63,6 +65,7 @@ enum {
 
 enum {
     OPT_BATCH = 256,
+    OPT_EPOCHS,
     OPT_RUNS,
     OPT_OUTPUTS,
     OPT_CHANNELS,
@@ -80,6 +83,7 @@ enum {
 
 static const struct option options[] = {
     {"batch", required_argument, NULL, OPT_BATCH},
+    {"epochs", required_argument, NULL, OPT_EPOCHS},
     {"runs", required_argument, NULL, OPT_RUNS},
     {"outputs", required_argument, NULL, OPT_OUTPUTS},
     {"channels", required_argument, NULL, OPT_CHANNELS},
@@ -174,8 +178,9 @@ static bool take_option(bench_arguments *args, int option, char **argv)
 {
     switch (option) {
     case OPT_BATCH:
-        return cli_parse_sizes("--batch", optarg, 1, MOST_BATCH, args->batches, BENCH_MOST_BATCHES,
+        return cli_parse_sizes("--batch", optarg, 0, MOST_BATCH, args->batches, BENCH_MOST_BATCHES,
                                &args->batch_count);
+    case OPT_EPOCHS: return cli_parse_size("--epochs", optarg, 1, MOST_BATCH, &args->epochs);
     case OPT_RUNS: return cli_parse_size("--runs", optarg, 1, MOST_RUNS, &args->runs);
     case OPT_CHANNELS:
         return cli_parse_size("--channels", optarg, 1, BENCH_OSF_CHANNELS, &args->channels);
@@ -189,6 +194,17 @@ static bool take_option(bench_arguments *args, int option, char **argv)
     case OPT_JSON: args->json = true; return true;
     default: cli_refuse_option(option, argv); return false;
     }
+}
+
+/* A batch of 0 has a size only in a job of some. */
+static bool check_batches(const bench_arguments *args)
+{
+    for (size_t i = 0; i < args->batch_count; i++)
+        if (!args->batches[i] && !args->epochs) {
+            cli_error(CLI_USAGE, "--batch: expected at least 1, or --epochs beside it, found 0");
+            return false;
+        }
+    return true;
 }
 
 /* True if there is work to do; else *code says how to end. */
@@ -216,14 +232,14 @@ static bool parse(bench_arguments *args, int argc, char **argv, int *code)
         return false;
     }
     return parse_models(args, argv[optind]) && (!outputs || set_outputs(args, outputs)) &&
-           (!args->channels || set_channels(args, args->channels));
+           (!args->channels || set_channels(args, args->channels)) && check_batches(args);
 }
 
 /* ---- measuring ------------------------------------------------------------------------------- */
 
 typedef struct bench_result {
     const bench_spec *spec;
-    size_t batch;
+    size_t epochs, batch; /* as bench_model's */
     size_t runs;
     double *times;             /* [runs] milliseconds, in the order of the runs */
     double median, least, p99; /* milliseconds, here and below */
@@ -267,7 +283,7 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
         double took = cli_clock() - start;
         if (status)
             return status;
-        double bare = blas ? bench_blas_run(blas, model->batch) : 0.0;
+        double bare = blas ? bench_blas_run(blas, model->epochs) : 0.0;
         if (i >= warm) {
             times[i - warm] = took;
             times[i - warm + runs] = bare;
@@ -277,18 +293,18 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
     return PSGVIT_OK;
 }
 
-/* result->times is the caller's to free, also after a fault. */
-static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, size_t runs,
-                         bench_result *result)
+/* Fills in what is measured; result->times is the caller's to free, also after a fault. */
+static int measure_job(bench_model *model, bench_blas *blas, bench_result *result)
 {
     psgvit_error err;
+    size_t runs = result->runs;
     double *times = calloc(runs * 3, sizeof *times);
     result->times = calloc(runs, sizeof *times);
     if (!times || !result->times) {
         free(times);
         return cli_error(CLI_MEMORY, "no memory for %zu times", runs);
     }
-    psgvit_status status = bench_model_prepare(model, batch, &err);
+    psgvit_status status = bench_model_prepare(model, result->epochs, result->batch, &err);
     if (!status)
         status = time_runs(model, blas, runs, times, &err);
     if (!status && !interrupt_code()) {
@@ -300,7 +316,7 @@ static int measure_batch(bench_model *model, bench_blas *blas, size_t batch, siz
         result->p99 = percentile99(times, runs);
         result->blas = median(times + runs, runs);
         result->gpu = median(times + 2 * runs, runs);
-        result->gflops = bench_flops(&model->shape, batch) / (result->median * 1e6);
+        result->gflops = bench_flops(&model->shape, result->epochs) / (result->median * 1e6);
     }
     free(times);
     return status ? cli_error(cli_exit_code(status), "%s", err.message) : interrupt_code();
@@ -380,8 +396,9 @@ static void report_json(const bench_arguments *args, const bench_result *r,
 {
     char outputs[64];
     outputs_text(r->spec->outputs, outputs);
-    printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"channels\":%zu,\"outputs\":\"%s\"",
-           first ? "[" : ",", r->spec->name, r->batch, r->spec->channels, outputs);
+    printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"epochs\":%zu,\"channels\":%zu",
+           first ? "[" : ",", r->spec->name, r->batch, r->epochs, r->spec->channels);
+    printf(",\"outputs\":\"%s\"", outputs);
     printf(",\"backend\":\"%s\",\"device\":", psgvit_backend_name(device->backend));
     json_put_string(stdout, device->name);
     printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
@@ -390,7 +407,7 @@ static void report_json(const bench_arguments *args, const bench_result *r,
     put_milliseconds("median_ms", r->median);
     put_milliseconds("min_ms", r->least);
     put_milliseconds("p99_ms", r->p99);
-    put_milliseconds("per_epoch_ms", r->median / (double)r->batch);
+    put_milliseconds("per_epoch_ms", r->median / (double)r->epochs);
     printf(",\"gflops\":%.3f", r->gflops);
     if (r->blas > 0.0)
         put_milliseconds("blas_ms", r->blas);
@@ -421,7 +438,7 @@ static void report_row(const bench_arguments *args, const bench_result *r,
                "load ms", "rss MB");
     }
     printf("%-18s %5zu %10.3f %10.3f %10.3f %10.3f %8.1f", r->spec->name, r->batch, r->median,
-           r->least, r->p99, r->median / (double)r->batch, r->gflops);
+           r->least, r->p99, r->median / (double)r->epochs, r->gflops);
     double beside = r->blas > 0.0 ? r->blas : r->gpu;
     if (beside > 0.0)
         printf(" %10.3f %6.3f", beside, r->median / beside);
@@ -473,6 +490,7 @@ static int open_bench(bench_bench *bench, const bench_arguments *args, const ben
         return code;
     for (size_t i = 0; i < args->batch_count; i++)
         most = args->batches[i] > most ? args->batches[i] : most;
+    most = args->epochs ? args->epochs : most;
     bench->blas = bench_blas_open(&bench->model.shape, most, info->threads);
     return bench->blas ? CLI_DONE
                        : cli_error(CLI_MEMORY, "%s: no memory for the baseline", spec->name);
@@ -485,10 +503,13 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
     const psgvit_device_info *info = psgvit_device_get_info(device);
     int code = open_bench(&bench, args, spec, device);
     for (size_t i = 0; !code && i < args->batch_count; i++) {
-        bench_result r = {.spec = spec, .batch = args->batches[i], .runs = args->runs};
-        code = measure_load(args, spec, r.batch, bench.file, &r.load);
+        bench_result r = {.spec = spec,
+                          .epochs = args->epochs ? args->epochs : args->batches[i],
+                          .batch = args->batches[i],
+                          .runs = args->runs};
+        code = measure_load(args, spec, r.batch ? r.batch : 1, bench.file, &r.load);
         if (!code)
-            code = measure_batch(&bench.model, bench.blas, r.batch, args->runs, &r);
+            code = measure_job(&bench.model, bench.blas, &r);
         if (!code && args->profile)
             code = measure_profile(&bench.model, &r);
         if (!code && args->json)

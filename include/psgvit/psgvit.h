@@ -203,7 +203,8 @@ typedef enum psgvit_nan_policy {
 
 /* After each batch: epochs done of all epochs of the job. */
 typedef void (*psgvit_progress_fn)(void *user, size_t done, size_t total);
-/* Before each batch: nonzero ends the job with PSGVIT_E_CANCELLED. */
+/* Before each batch is started: nonzero ends the job with PSGVIT_E_CANCELLED. On a GPU the batch
+ * before it is still under way then, and is waited for. */
 typedef int (*psgvit_cancel_fn)(void *user);
 
 /* A step of a model in one batch, and how long it took: by the clock of a GPU, or as the first

@@ -156,7 +156,7 @@ static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const 
     size_t bytes = gemm->packed_bytes(device->kernels, source->rows, source->cols);
     PV_TRY(store_item_create((cpu_store *)store, bytes, &item, err));
     PV_TRY(pack_rows(device, gemm, source, item->data, err));
-    item->matrix = (cpu_matrix){{source->rows, source->cols}, gemm, item->data};
+    item->matrix = (cpu_matrix){{source->rows, source->cols, bytes}, gemm, item->data};
     *matrix = &item->matrix.base;
     return PSGVIT_OK;
 }

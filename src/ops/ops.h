@@ -40,6 +40,7 @@ typedef struct pv_store {
 typedef struct pv_matrix {
     size_t rows; /* N */
     size_t cols; /* K */
+    size_t bytes; /* packed */
 } pv_matrix;
 
 /* Where a matrix comes from: writes rows [first, first + count) as float32 to `values`

@@ -84,8 +84,7 @@ static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *
 {
     static const char *const epilogues[] = {
         [PV_PLAIN] = "", [PV_GELU] = " gelu", [PV_ADD] = " add"};
-    const pv_matrix *w = weight->matrix;
-    double read = bytes_of(x) + (double)w->rows * (double)w->cols * sizeof(float) +
+    double read = bytes_of(x) + (double)weight->matrix->bytes +
                   (epilogue == PV_ADD ? bytes_of(y) : 0.0);
     PV_TRY(note(plan, err, "linear", 2.0 * elements(y) * (double)x.cols, read + bytes_of(y),
                 "%zux%zux%zu%s", y.rows, y.cols, x.cols, epilogues[epilogue]));

@@ -367,10 +367,10 @@ psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const p
         return pv_fail_memory(err, "a weight", sizeof *m);
     m->next = s->matrices;
     s->matrices = m;
-    m->base = (pv_matrix){source->rows, source->cols};
     m->layout = s->layout;
     m->tile = s->device->tile;
     PV_TRY(pv_vk_packed_bytes(s->device, s->layout, source->rows, source->cols, &m->bytes, err));
+    m->base = (pv_matrix){source->rows, source->cols, (size_t)m->bytes};
     PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));
     PV_TRY(stage(s, m->bytes, err));
     PV_TRY(pack(s, source, m, err));

@@ -15,8 +15,8 @@ import unittest
 
 TOOLS = sys.argv.pop(1) if len(sys.argv) > 1 else "build/bin"
 TOOL = os.path.join(TOOLS, "psgvit-bench")
-FIELDS = {"model", "batch", "outputs", "backend", "device", "isa", "precision", "threads", "runs",
-          "median_ms", "min_ms", "p99_ms", "per_epoch_ms", "gflops", "blas_ms", "load_ms",
+FIELDS = {"model", "batch", "epochs", "outputs", "backend", "device", "isa", "precision", "threads",
+          "runs", "median_ms", "min_ms", "p99_ms", "per_epoch_ms", "gflops", "blas_ms", "load_ms",
           "peak_rss_mb", "channels", "times_ms"}
 
 
@@ -80,6 +80,47 @@ class Bench(unittest.TestCase):
         got = self.run_tool("osf-nano", "--batch", "1", "--runs", "1")
         self.assertEqual(got.returncode, 0)
         self.assertEqual(got.stdout.count(b"\n"), 3, got.stdout)
+
+    def test_epochs(self):
+        """A night is computed in batches; 0 is the library's own."""
+        rows = self.measure("osf-nano", "--epochs", "5", "--batch", "0,2", "--runs", "2")
+        self.assertEqual([(r["batch"], r["epochs"]) for r in rows], [(0, 5), (2, 5)])
+        for r in rows:
+            self.assertAlmostEqual(r["per_epoch_ms"] * 5, r["median_ms"], places=4)
+        (r,) = self.measure("osf-nano", "--batch", "3", "--runs", "1")
+        self.assertEqual(r["epochs"], 3)
+        self.refused(2, "--epochs", "osf-nano", "--epochs", "0")
+
+    def test_profile(self):
+        """The steps of OSF-nano (6 blocks) by hand; on the CPU they are all of the time."""
+        (r,) = self.measure("osf-nano", "--batch", "4", "--runs", "3", "--profile", "--threads",
+                            "1", "--backend", "cpu", "--peak", "1000,100")
+        rows = r["profile"]
+        self.assertEqual([row["ms"] for row in rows], sorted((row["ms"] for row in rows))[::-1])
+        steps = {(row["op"], row["shape"]): row for row in rows}
+        self.assertEqual(steps["linear", "364x512x128 gelu"]["count"], 6)
+        self.assertEqual(steps["linear", "364x768x128"]["count"], 5)
+        self.assertEqual(steps["linear", "364x768x128"]["flops"], 2 * 364 * 768 * 128)
+        self.assertEqual(steps["linear", "364x128x512 add"]["count"], 6)
+        self.assertEqual(steps["attention", "4x4x91x91x64"]["count"], 6)
+        self.assertEqual(steps["attention", "4x4x91x91x64"]["flops"], 4 * 4 * 4 * 91 * 91 * 64)
+        self.assertEqual(steps["layernorm", "364x128"]["count"], 13)
+        self.assertEqual(steps["patchify", "360x256"]["bytes"], 4 * (4 * 12 * 1920 + 360 * 256))
+        self.assertEqual(sum(row["count"] for row in rows), 49)
+        self.assertAlmostEqual(sum(row["percent"] for row in rows), 100, delta=0.1)
+        self.assertLess(sum(row["ms"] for row in rows), 3 * r["median_ms"])
+        for row in rows:
+            self.assertAlmostEqual(row["us_each"] * row["count"] / 1000, row["ms"], delta=1e-4)
+            self.assertTrue(row["kernel"])
+            floor = max(row["flops"] / 1e12, row["bytes"] / 1e11) * 1e6
+            self.assertAlmostEqual(row["floor_percent"] / 100 * row["us_each"] / floor, 1,
+                                   delta=0.01)
+        self.assertNotIn("profile", self.measure("osf-nano", "--batch", "1", "--runs", "1")[0])
+        table = self.run_tool("osf-nano", "--batch", "1", "--runs", "1", "--profile").stdout
+        self.assertRegex(table, rb"\n  linear  +91x512x128 gelu +6 ")
+        self.assertRegex(table, rb"\n  all  +49 ")
+        for wrong in ("1", "1,2,3", "0,1", "x"):
+            self.refused(2, "--peak", "osf-nano", "--peak", wrong)
 
     def test_times_are_in_order(self):
         """Not the sorted copy that the median is taken of: 60 runs are never sorted by chance."""
