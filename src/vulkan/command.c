@@ -30,10 +30,12 @@ void pv_vk_plan_destroy(pv_plan *plan)
 {
     vk_plan *p = (vk_plan *)plan;
     vk_device *d = p->device;
-    d->api.DestroyQueryPool(d->device, p->times, NULL);
-    d->api.DestroyFence(d->device, p->fence, NULL);
-    d->api.DestroyCommandPool(d->device, p->pool, NULL);
-    d->api.DestroyDescriptorPool(d->device, p->sets, NULL);
+    if (pv_vk_may_destroy(d)) {
+        d->api.DestroyQueryPool(d->device, p->times, NULL);
+        d->api.DestroyFence(d->device, p->fence, NULL);
+        d->api.DestroyCommandPool(d->device, p->pool, NULL);
+        d->api.DestroyDescriptorPool(d->device, p->sets, NULL);
+    }
     if (p->flag)
         pv_vk_buffer_destroy(&d->base, p->flag);
     free(p->pieces);

@@ -13,6 +13,9 @@ enum {
     BATCH_ROWS_SOFTWARE = 1536,
 };
 
+/* For work that was not waited for to its end, before its memory is given back. */
+static const uint64_t LAST_WAIT_NANOSECONDS = 5000000000;
+
 /* ---- failures ---- */
 
 psgvit_status pv_vk_fail(vk_device *device, VkResult result, const char *what, psgvit_error *err)
@@ -21,6 +24,49 @@ psgvit_status pv_vk_fail(vk_device *device, VkResult result, const char *what, p
         atomic_store(&device->lost, true);
     return pv_fail(err, pv_vk_result_status(result), "%s: %s failed: %s (%d)", device->name, what,
                    pv_vk_result_name(result), (int)result);
+}
+
+void pv_vk_give_up(vk_device *device, VkResult result)
+{
+    vk_work known = VK_WORK_KNOWN;
+    if (result != VK_ERROR_DEVICE_LOST) /* which ends all work, as far as Vulkan goes */
+        atomic_compare_exchange_strong(&device->work, &known, VK_WORK_ABANDONED);
+    atomic_store(&device->lost, true);
+}
+
+/* Waits for a fence behind everything that was submitted. vkDeviceWaitIdle has no limit. */
+static bool ends(vk_device *d)
+{
+    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    VkFence fence;
+    if (d->api.CreateFence(d->device, &info, NULL, &fence) != VK_SUCCESS)
+        return false;
+    VkResult result = d->api.QueueSubmit(d->queue, 0, NULL, fence);
+    const bool submitted = result == VK_SUCCESS;
+    if (submitted)
+        result = d->api.WaitForFences(d->device, 1, &fence, VK_TRUE, LAST_WAIT_NANOSECONDS);
+    const bool ended = result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST;
+    if (ended || !submitted)
+        d->api.DestroyFence(d->device, fence, NULL);
+    return ended;
+}
+
+bool pv_vk_may_destroy(vk_device *device)
+{
+    if (atomic_load(&device->work) == VK_WORK_KNOWN)
+        return true;
+    pthread_mutex_lock(&device->lock);
+    if (atomic_load(&device->work) == VK_WORK_ABANDONED) {
+        const bool ended = ends(device);
+        atomic_store(&device->work, ended ? VK_WORK_KNOWN : VK_WORK_ENDLESS);
+        if (!ended)
+            pv_log_line(&device->base.log, PSGVIT_LOG_WARNING,
+                        "%s: does not end its work: memory and whatever else it may use is left "
+                        "to it",
+                        device->name);
+    }
+    pthread_mutex_unlock(&device->lock);
+    return atomic_load(&device->work) == VK_WORK_KNOWN;
 }
 
 psgvit_status pv_vk_alive(vk_device *device, psgvit_error *err)
@@ -116,9 +162,11 @@ void pv_vulkan_forget(pv_vulkan *vulkan)
 
 static void stop(vk_device *d)
 {
+    d->loader.stays = d->loader.stays || !pv_vk_may_destroy(d);
     pv_vk_pipelines_destroy(d);
+    if (pv_vk_may_destroy(d))
+        d->api.DestroyDevice(d->device, NULL);
     pthread_mutex_destroy(&d->lock);
-    d->api.DestroyDevice(d->device, NULL);
 }
 
 static void device_close(psgvit_device *device)
@@ -234,6 +282,7 @@ psgvit_status pv_vulkan_open(psgvit_device **device, pv_vulkan *vulkan, size_t i
         result ? pv_vk_fail(d, result, "creating the device", err)
                : start(d, params->shader_cache, err);
     if (status) {
+        vulkan->loader.stays = d->loader.stays;
         free(d);
         return status;
     }

@@ -145,9 +145,9 @@ psgvit_status pv_vk_loader_open(vk_loader *loader, psgvit_error *err)
 
 void pv_vk_loader_close(vk_loader *loader)
 {
-    if (loader->instance && loader->api.DestroyInstance)
+    if (loader->instance && loader->api.DestroyInstance && !loader->stays)
         loader->api.DestroyInstance(loader->instance, NULL);
-    if (loader->library)
+    if (loader->library && !loader->stays)
         (void)dlclose(loader->library);
     *loader = (vk_loader){0};
 }

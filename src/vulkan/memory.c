@@ -117,8 +117,10 @@ void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer)
 {
     vk_device *d = (vk_device *)device;
     vk_buffer *b = (vk_buffer *)buffer;
-    d->api.DestroyBuffer(d->device, b->buffer, NULL);
-    d->api.FreeMemory(d->device, b->memory, NULL); /* and unmaps it */
+    if (pv_vk_may_destroy(d)) {
+        d->api.DestroyBuffer(d->device, b->buffer, NULL);
+        d->api.FreeMemory(d->device, b->memory, NULL); /* and unmaps it */
+    }
     free(b);
 }
 
@@ -213,8 +215,10 @@ void pv_vk_store_destroy(pv_store *store)
     }
     if (s->staging)
         pv_vk_buffer_destroy(&d->base, &s->staging->base);
-    d->api.DestroyFence(d->device, s->fence, NULL);
-    d->api.DestroyCommandPool(d->device, s->pool, NULL);
+    if (pv_vk_may_destroy(d)) {
+        d->api.DestroyFence(d->device, s->fence, NULL);
+        d->api.DestroyCommandPool(d->device, s->pool, NULL);
+    }
     free(s);
 }
 

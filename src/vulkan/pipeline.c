@@ -53,15 +53,19 @@ psgvit_status pv_vk_pipelines_create(vk_device *device, const char *cache_path, 
 
 void pv_vk_pipelines_destroy(vk_device *device)
 {
+    const bool free_all = pv_vk_may_destroy(device);
     for (vk_kernel *k = device->pipelines.kernels; k;) {
         vk_kernel *next = k->next;
-        device->api.DestroyPipeline(device->device, k->pipeline, NULL);
+        if (free_all)
+            device->api.DestroyPipeline(device->device, k->pipeline, NULL);
         free(k);
         k = next;
     }
     pv_vk_cache_close(device);
-    device->api.DestroyPipelineLayout(device->device, device->pipelines.layout, NULL);
-    device->api.DestroyDescriptorSetLayout(device->device, device->pipelines.sets, NULL);
+    if (free_all) {
+        device->api.DestroyPipelineLayout(device->device, device->pipelines.layout, NULL);
+        device->api.DestroyDescriptorSetLayout(device->device, device->pipelines.sets, NULL);
+    }
     pthread_mutex_destroy(&device->pipelines.lock);
 }
 

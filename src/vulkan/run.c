@@ -55,7 +55,7 @@ psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err)
     if (result == VK_NOT_READY)
         result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE, most);
     if (result != VK_SUCCESS)
-        atomic_store(&device->lost, true);
+        pv_vk_give_up(device, result);
     PV_VK_TRY(device, result, "waiting for the device", err);
     PV_VK_TRY(device, device->api.ResetFences(device->device, 1, &fence), "resetting a fence",
               err);
@@ -89,7 +89,7 @@ static psgvit_status submit_pieces(vk_plan *p, psgvit_error *err)
         psgvit_status status = pv_vk_submit(p->device, commands, (uint32_t)count,
                                             last ? p->fence : VK_NULL_HANDLE, err);
         if (status && first) { /* nobody can wait for the pieces that are under way */
-            atomic_store(&p->device->lost, true);
+            pv_vk_give_up(p->device, VK_NOT_READY);
             return pv_fail(err, PSGVIT_E_DEVICE, "%s: was lost when a plan was half submitted",
                            p->device->name);
         }

@@ -32,6 +32,7 @@ typedef struct vk_loader {
     void *library;
     VkInstance instance;
     vk_api api; /* global and instance functions */
+    bool stays; /* for ever: a device of it could not be destroyed */
 } vk_loader;
 
 /* PSGVIT_E_DEVICE if there is no loader, no driver, or only Vulkan 1.0. */
@@ -95,6 +96,12 @@ typedef enum vk_layout {
     VK_LAYOUTS,
 } vk_layout;
 
+typedef enum vk_work {
+    VK_WORK_KNOWN = 0, /* who submits waits, and destroys nothing before */
+    VK_WORK_ABANDONED, /* a wait was given up: some may be under way */
+    VK_WORK_ENDLESS,   /* and the last wait for it was in vain, too */
+} vk_work;
+
 /* A compute pipeline: a shader with its constants. Owned by the device. */
 typedef struct vk_kernel {
     vk_module module;
@@ -117,6 +124,7 @@ struct vk_device {
     vk_features features;       /* f16 matrices that fail the self-test are not kept */
     pthread_mutex_t lock;       /* round the queue */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
+    _Atomic vk_work work;       /* may the GPU still use what belongs to the device? */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
     _Atomic double rate;        /* FLOP/s of the last plan: how much a submit may hold */
     _Atomic uint64_t queued;    /* 10^6 FLOP that are submitted and not yet waited for */
@@ -137,6 +145,13 @@ struct vk_device {
 /* The status of a call that did not return VK_SUCCESS: memory or device, with the name of the
  * device, `what` was tried and the result's name. A lost device is marked. */
 psgvit_status pv_vk_fail(vk_device *device, VkResult result, const char *what, psgvit_error *err);
+/* Nobody waits any more for work that is under way, since a wait ended in `result`: the device is
+ * lost. */
+void pv_vk_give_up(vk_device *device, VkResult result);
+/* May what the device has worked with be destroyed? Where work was given up a few seconds are
+ * waited for it once more. If it doesn't end, the answer is no for ever: objects are left to the
+ * driver, and with them the device and its instance. */
+bool pv_vk_may_destroy(vk_device *device);
 /* PSGVIT_E_DEVICE if the device is lost, else PSGVIT_OK. */
 psgvit_status pv_vk_alive(vk_device *device, psgvit_error *err);
 

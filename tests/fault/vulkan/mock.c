@@ -35,6 +35,8 @@ static struct {
     const void *parent;
 } objects[OBJECTS];
 static size_t object_count;
+static uint64_t left[OBJECTS]; /* to devices that hang; here a leak checker sees them */
+static size_t left_count;
 static const mock_device *shown;
 static size_t shown_count;
 static uint32_t version;
@@ -129,9 +131,13 @@ bool mock_died(mock_type type, uint64_t handle)
     while (i < object_count && (objects[i].type != type || objects[i].handle != handle))
         i++;
     bool found = i < object_count;
+    const void *device =
+        found && type == MOCK_DEVICE ? (void *)(uintptr_t)handle : found ? objects[i].parent : NULL;
     if (found)
         objects[i] = objects[--object_count];
     pthread_mutex_unlock(&lock);
+    if (mock_hangs(device) && type != MOCK_SHADER_MODULE && type != MOCK_PIPELINE_CACHE)
+        mock_fault("a %s was destroyed that a device may use", mock_type_names[type]);
     if (!found)
         mock_fault("a %s that doesn't exist was destroyed", mock_type_names[type]);
     return found;
@@ -159,6 +165,22 @@ size_t mock_alive(mock_type type)
         count += objects[i].type == type;
     pthread_mutex_unlock(&lock);
     return count;
+}
+
+static size_t leave(void)
+{
+    size_t before = object_count;
+    bool hung = false;
+    pthread_mutex_lock(&lock);
+    for (size_t i = object_count; i-- > 0;)
+        if (mock_hangs(objects[i].parent) || (hung && objects[i].type == MOCK_INSTANCE) ||
+            (objects[i].type == MOCK_DEVICE && mock_hangs((void *)(uintptr_t)objects[i].handle))) {
+            hung = true;
+            left[left_count++] = objects[i].handle;
+            objects[i] = objects[--object_count];
+        }
+    pthread_mutex_unlock(&lock);
+    return before - object_count;
 }
 
 static const char *take_fault(bool closed)
@@ -214,6 +236,7 @@ const mock_controls *mock_controls_get(void)
         .errors = errors,
         .loader_version = loader_version,
         .fault = take_fault,
+        .leave = leave,
         .memory = mock_limit_memory,
         .allocated = mock_allocated,
         .submits = mock_submits,

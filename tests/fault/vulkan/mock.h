@@ -37,6 +37,7 @@ typedef struct mock_device {
     long error_at;       /* from this one on */
     long lost_at;        /* the submit, from 1, that loses the device; 0: none */
     long hangs_at;       /* the submit behind which no fence is signalled any more; 0: none */
+    bool wakes;          /* but for the second wait: it was only slow */
     bool slow;           /* a fence is ready only for who waits for it */
     bool matrices;       /* says that it has fast matrices, but can't compile their shaders */
 } mock_device;
@@ -61,6 +62,8 @@ typedef struct mock_controls {
     /* The first fault since the last call of this, NULL if there is none. Objects that are alive
      * are one if `closed`. */
     const char *(*fault)(bool closed);
+    /* Forgets what was left to devices that hang, and their instances; how many objects. */
+    size_t (*leave)(void);
     /* Lets no more than so many bytes of memory be alive at a time; 0: as many as there are. */
     void (*memory)(uint64_t bytes);
     uint64_t (*allocated)(void); /* bytes that are alive */

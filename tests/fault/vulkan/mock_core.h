@@ -59,10 +59,12 @@ typedef struct mock_state {
     VkDevice device; /* NULL: a free place */
     VkQueue queue;
     mock_device as;
-    long submits;
+    long submits, timeouts;
     bool lost;
 } mock_state;
 mock_state *mock_state_of(VkDevice device);
+/* Does this device, a handle, hang? What it may use must stay. */
+bool mock_hangs(const void *device);
 bool mock_strict(void); /* is one alive that allows the least? */
 
 /* Functions of the mock by name; NULL: none. */

@@ -177,7 +177,15 @@ static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkS
 
 static bool hangs(const mock_state *d)
 {
-    return d->as.hangs_at && d->submits >= d->as.hangs_at;
+    return d->as.hangs_at && d->submits >= d->as.hangs_at && !(d->as.wakes && d->timeouts > 1);
+}
+
+bool mock_hangs(const void *device)
+{
+    for (size_t i = 0; device && i < DEVICES; i++)
+        if (devices[i].device == device && hangs(&devices[i]))
+            return true;
+    return false;
 }
 
 static VkResult VKAPI_CALL get_fence_status(VkDevice device, VkFence fence)
@@ -200,8 +208,9 @@ static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, cons
         mock_fault("a wait of %llu ns", (unsigned long long)timeout);
     if (mock_state_of(device)->lost)
         return VK_ERROR_DEVICE_LOST;
-    return hangs(mock_state_of(device)) ? VK_TIMEOUT
-                             : mock_real.WaitForFences(device, count, fences, all, timeout);
+    mock_state *d = mock_state_of(device);
+    d->timeouts += hangs(d);
+    return hangs(d) ? VK_TIMEOUT : mock_real.WaitForFences(device, count, fences, all, timeout);
 }
 
 static VkResult VKAPI_CALL reset_fences(VkDevice device, uint32_t count, const VkFence *fences)
