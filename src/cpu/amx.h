@@ -4,8 +4,9 @@
 #ifndef PV_CPU_AMX_H
 #define PV_CPU_AMX_H
 
+#include "cpu/cpu.h"
+
 #include <immintrin.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* A tile holds 16 x 32 of bf16, in pairs, or 16 x 16 of float32. */
@@ -14,11 +15,12 @@ enum {
     AMX_STEP = 32,             /* of k, that one product of tiles takes */
     AMX_PANEL = 2 * AMX_TILE,  /* columns of y, two tiles wide */
     AMX_BLOCK = 2 * AMX_TILE,  /* rows of y, two tiles high */
-    AMX_WORDS = AMX_TILE * AMX_STEP /* bf16 of a tile */
+    AMX_WORDS = AMX_TILE * AMX_STEP, /* bf16 of a tile */
+    AMX_SUMS_STRIDE = AMX_PANEL * sizeof(float)
 };
 
 typedef uint16_t amx_bf16;
-typedef float amx_sums[4][AMX_TILE * AMX_TILE]; /* of a block: its tiles row by row */
+typedef float amx_sums[AMX_BLOCK][AMX_PANEL]; /* of a block */
 
 /* gcc 12 thinks that tiles neither read nor write memory. */
 #define AMX_BARRIER() __asm__ volatile("" ::: "memory")
@@ -44,10 +46,10 @@ static inline __attribute__((always_inline)) void amx_begin(amx_sums sums, int a
 {
     AMX_BARRIER();
     if (accumulate) {
-        _tile_loadd(0, sums[0], 64);
-        _tile_loadd(1, sums[1], 64);
-        _tile_loadd(2, sums[2], 64);
-        _tile_loadd(3, sums[3], 64);
+        _tile_loadd(0, sums[0], AMX_SUMS_STRIDE);
+        _tile_loadd(1, sums[0] + AMX_TILE, AMX_SUMS_STRIDE);
+        _tile_loadd(2, sums[AMX_TILE], AMX_SUMS_STRIDE);
+        _tile_loadd(3, sums[AMX_TILE] + AMX_TILE, AMX_SUMS_STRIDE);
     } else {
         _tile_zero(0);
         _tile_zero(1);
@@ -58,30 +60,39 @@ static inline __attribute__((always_inline)) void amx_begin(amx_sums sums, int a
 
 static inline __attribute__((always_inline)) void amx_end(amx_sums sums)
 {
-    _tile_stored(0, sums[0], 64);
-    _tile_stored(1, sums[1], 64);
-    _tile_stored(2, sums[2], 64);
-    _tile_stored(3, sums[3], 64);
+    _tile_stored(0, sums[0], AMX_SUMS_STRIDE);
+    _tile_stored(1, sums[0] + AMX_TILE, AMX_SUMS_STRIDE);
+    _tile_stored(2, sums[AMX_TILE], AMX_SUMS_STRIDE);
+    _tile_stored(3, sums[AMX_TILE] + AMX_TILE, AMX_SUMS_STRIDE);
     AMX_BARRIER();
 }
 
-/* y (+)= the sums of a panel's blocks; only the rows and columns that y has. */
-static inline void amx_store(amx_sums *sums, float *y, size_t stride, size_t rows, size_t columns,
-                             int accumulate)
+/* y (+)= the sums of a panel, for rows [m0, m1) and the columns from `column` on that y has. Behind
+ * the last k the epilogue is applied to the sums, while they are in cache. */
+static inline void amx_store(const cpu_linear *op, const pv_kernels *kernels, amx_sums *sums,
+                             const size_t m[2], size_t column, bool accumulate, bool last)
 {
-    uint32_t lanes = columns >= AMX_PANEL ? 0xffffffffu : (1u << columns) - 1;
-    for (size_t m = 0; m < rows; m++)
-        for (size_t half = 0; half < 2; half++) {
-            __mmask16 mask = (__mmask16)(lanes >> (half * AMX_TILE));
-            float *to = y + m * stride + half * AMX_TILE;
-            if (!mask)
-                continue;
-            __m512 sum = _mm512_loadu_ps(sums[m / AMX_BLOCK][m % AMX_BLOCK / AMX_TILE * 2 + half] +
-                                         m % AMX_TILE * AMX_TILE);
-            if (accumulate)
-                sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, to));
-            _mm512_mask_storeu_ps(to, mask, sum);
+    size_t columns = op->n - column < AMX_PANEL ? op->n - column : AMX_PANEL;
+    uint32_t lanes = columns == AMX_PANEL ? 0xffffffffu : (1u << columns) - 1;
+    __mmask16 left = (__mmask16)lanes, right = (__mmask16)(lanes >> AMX_TILE);
+    const float *bias = op->bias ? op->bias + column : NULL;
+    float *row = sums[0][0];
+    for (size_t i = m[0]; i < m[1]; i++, row += AMX_PANEL) {
+        float *y = op->y + i * op->y_stride + column;
+        if (accumulate) {
+            __m512 a = _mm512_maskz_loadu_ps(left, y);
+            __m512 b = _mm512_maskz_loadu_ps(right, right ? y + AMX_TILE : y);
+            _mm512_storeu_ps(row, _mm512_add_ps(_mm512_loadu_ps(row), a));
+            _mm512_storeu_ps(row + AMX_TILE, _mm512_add_ps(_mm512_loadu_ps(row + AMX_TILE), b));
         }
+        if (last && op->epilogue == PV_GELU)
+            kernels->bias_gelu(row, bias, columns);
+        else if (last && bias)
+            kernels->bias(row, bias, columns);
+        _mm512_mask_storeu_ps(y, left, _mm512_loadu_ps(row));
+        if (right)
+            _mm512_mask_storeu_ps(y + AMX_TILE, right, _mm512_loadu_ps(row + AMX_TILE));
+    }
 }
 
 #endif

@@ -16,8 +16,8 @@
 
 #include <string.h>
 
-/* Of the 32 k of a step any two may stand in a pair if x and W agree: (j, j + 16), so that a pair of
- * plain loads makes a row of a tile. */
+/* Of the 32 k of a step any two may stand in a pair if x and W agree: (j, j + 16), so that a pair
+ * of plain loads makes a row of a tile. */
 enum {
     PARTS = 3,
     MC = 256, /* rows of x whose parts stay in L2 ... */
@@ -25,30 +25,31 @@ enum {
     KC = 384  /* of a panel of W that is split at a time: 74 KB */
 };
 
-typedef amx_bf16 parts[PARTS][AMX_WORDS]; /* of one tile */
+typedef amx_bf16 parts[AMX_TILE][PARTS][AMX_STEP]; /* of one tile, row by row */
 
 /* What a thread works in. */
 typedef struct amx_work {
-    amx_sums sums[MC / AMX_BLOCK];  /* of one panel */
-    parts w[2][KC / AMX_STEP][2];   /* this chunk and the next */
+    amx_sums sums[MC / AMX_BLOCK]; /* of one panel */
+    parts w[2][KC / AMX_STEP][2];  /* this chunk and the next */
     parts x[MC / AMX_TILE][KO / AMX_STEP];
 } amx_work;
 
 /* ---- splitting ---- */
 
-/* e and o are 16 floats each, at k and k + 16: one row of a tile for each part. The first two parts
- * are rounded to nearest, what is left after them fits the third. */
+/* e and o are 16 floats each, at k and k + 16: a row of the tile of each part. Cutting off the low
+ * bits leaves 8 of the 24 to each part, exactly. Rounding them takes four operations more and
+ * lowers the error of a model from 0.60 of PyTorch's to 0.55. */
 static inline __attribute__((always_inline)) void split_row(__m512i e, __m512i o, amx_bf16 *to)
 {
-    const __m512i high = _mm512_set1_epi32((int)0xffff0000u), half = _mm512_set1_epi32(0x8000);
+    const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
+    const __mmask32 odd = 0xaaaaaaaau;
     for (int part = 0; part < PARTS; part++) {
-        __m512i he = part < 2 ? _mm512_add_epi32(e, half) : e;
-        __m512i ho = part < 2 ? _mm512_add_epi32(o, half) : o;
-        he = _mm512_and_si512(he, high);
-        ho = _mm512_and_si512(ho, high);
-        _mm512_store_si512(to + part * AMX_WORDS, _mm512_or_si512(_mm512_srli_epi32(he, 16), ho));
-        e = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(e), _mm512_castsi512_ps(he)));
-        o = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(o), _mm512_castsi512_ps(ho)));
+        __m512i row = _mm512_mask_blend_epi16(odd, _mm512_srli_epi32(e, 16), o);
+        _mm512_store_si512(to + part * AMX_STEP, row);
+        __m512 he = _mm512_castsi512_ps(_mm512_and_si512(e, high));
+        __m512 ho = _mm512_castsi512_ps(_mm512_and_si512(o, high));
+        e = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(e), he));
+        o = _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(o), ho));
     }
 }
 
@@ -66,30 +67,27 @@ static void split_x(const float *x, size_t stride, size_t rows, size_t width, am
             if (lanes >> AMX_TILE)
                 o = _mm512_maskz_loadu_ps((__mmask16)(lanes >> AMX_TILE), from + AMX_TILE);
             split_row(_mm512_castps_si512(e), _mm512_castps_si512(o),
-                      work->x[m / AMX_TILE][s][0] + m % AMX_TILE * AMX_STEP);
+                      work->x[m / AMX_TILE][s][m % AMX_TILE][0]);
         }
 }
 
 /* Goes through the packed floats of a chunk of W, a row of a tile at a time, and fetches the chunk
  * behind it into L2. */
 typedef struct w_cursor {
-    const float *from, *behind;
-    parts *to; /* tiles in the same order */
-    size_t row, rows;
-    size_t each; /* rows that go between two products, so that all are done when those are */
+    const float *from, *end;
+    ptrdiff_t behind; /* floats from here to the chunk that is fetched */
+    amx_bf16 *to;     /* tiles in the same order */
+    size_t each;      /* rows that go between two products, so that all are done when those are */
 } w_cursor;
 
 static inline __attribute__((always_inline)) void split_w(w_cursor *c, size_t count)
 {
-    enum { NEAR = 8 * AMX_STEP }; /* into L1 */
-    for (size_t i = 0; i < count && c->row < c->rows; i++, c->row++) {
-        const float *from = c->from + c->row * AMX_STEP, *behind = c->behind + c->row * AMX_STEP;
-        _mm_prefetch((const char *)behind, _MM_HINT_T1);
-        _mm_prefetch((const char *)(behind + AMX_TILE), _MM_HINT_T1);
-        _mm_prefetch((const char *)(from + NEAR), _MM_HINT_T0);
-        _mm_prefetch((const char *)(from + NEAR + AMX_TILE), _MM_HINT_T0);
-        split_row(_mm512_load_si512(from), _mm512_load_si512(from + AMX_TILE),
-                  c->to[c->row / AMX_TILE][0] + c->row % AMX_TILE * AMX_STEP);
+    for (size_t i = 0; i < count && c->from < c->end; i++) {
+        _mm_prefetch((const char *)(c->from + c->behind), _MM_HINT_T1);
+        _mm_prefetch((const char *)(c->from + c->behind + AMX_TILE), _MM_HINT_T1);
+        split_row(_mm512_load_si512(c->from), _mm512_load_si512(c->from + AMX_TILE), c->to);
+        c->from += AMX_STEP;
+        c->to += PARTS * AMX_STEP;
     }
 }
 
@@ -97,13 +95,13 @@ static inline __attribute__((always_inline)) void split_w(w_cursor *c, size_t co
 
 #define LOAD_X(part)                                                                               \
     do {                                                                                           \
-        _tile_loadd(4, x0[k][part], 64);                                                           \
-        _tile_loadd(5, x1[k][part], 64);                                                           \
+        _tile_loadd(4, x0[k][0][part], STRIDE);                                                    \
+        _tile_loadd(5, x1[k][0][part], STRIDE);                                                    \
     } while (0)
 #define LOAD_W(part)                                                                               \
     do {                                                                                           \
-        _tile_loadd(6, w[k][0][part], 64);                                                         \
-        _tile_loadd(7, w[k][1][part], 64);                                                         \
+        _tile_loadd(6, w[k][0][0][part], STRIDE);                                                  \
+        _tile_loadd(7, w[k][1][0][part], STRIDE);                                                  \
     } while (0)
 #define MULTIPLY()                                                                                 \
     do {                                                                                           \
@@ -116,9 +114,10 @@ static inline __attribute__((always_inline)) void split_w(w_cursor *c, size_t co
 
 /* sums (+)= x W^T for one block and `steps` of k, splitting some of the next chunk of W between the
  * products, where the vector units are idle. */
-static void block(parts *x0, parts *x1, parts (*w)[2], size_t steps,
-                  amx_sums sums, int accumulate, w_cursor *cursor)
+static void block(parts *x0, parts *x1, parts (*w)[2], size_t steps, amx_sums sums, int accumulate,
+                  w_cursor *cursor)
 {
+    enum { STRIDE = PARTS * AMX_STEP * sizeof(amx_bf16) };
     w_cursor next = *cursor;
     amx_begin(sums, accumulate);
     for (size_t k = 0; k < steps; k++) {
@@ -187,20 +186,21 @@ static w_cursor cursor_at(const w_chunks *c, size_t i, parts *to, size_t product
     const float *from = chunk_floats(c, i);
     size_t rows = chunk_steps(c, i) * 2 * AMX_TILE;
     return (w_cursor){.from = from,
-                      .behind = i + 1 < c->count ? chunk_floats(c, i + 1) : from,
-                      .to = to,
-                      .rows = rows,
+                      .end = from + rows * AMX_STEP,
+                      .behind = i + 1 < c->count ? chunk_floats(c, i + 1) - from : 0,
+                      .to = to[0][0][0],
                       .each = (rows + products - 1) / products};
 }
 
 /* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), whose parts of x are in work->x. */
-static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], const size_t n[2],
-                     const size_t k[2])
+static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *work,
+                     const size_t m[2], const size_t n[2], const size_t k[2])
 {
+    bool accumulate = k[0] > 0 || op->epilogue == PV_ADD, last = k[1] == op->k;
     const w_chunks chunks = chunks_of(op, n, k);
     size_t blocks = (m[1] - m[0] + AMX_BLOCK - 1) / AMX_BLOCK;
     w_cursor next = cursor_at(&chunks, 0, work->w[0][0], 1);
-    split_w(&next, next.rows);
+    split_w(&next, SIZE_MAX);
     for (size_t i = 0; i < chunks.count; i++) {
         size_t chunk = i % chunks.each, first = chunk * chunks.longest;
         size_t steps = chunk_steps(&chunks, i);
@@ -208,12 +208,9 @@ static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], co
         for (size_t b = 0; b < blocks; b++)
             block(work->x[2 * b] + first, work->x[2 * b + 1] + first, work->w[i % 2], steps,
                   work->sums[b], chunk > 0, &next);
-        split_w(&next, next.rows);
-        if (chunk + 1 == chunks.each) {
-            size_t column = n[0] + i / chunks.each * AMX_PANEL;
-            amx_store(work->sums, op->y + m[0] * op->y_stride + column, op->y_stride, m[1] - m[0],
-                      n[1] - column, k[0] > 0 || op->epilogue == PV_ADD);
-        }
+        if (chunk + 1 == chunks.each)
+            amx_store(op, kernels, work->sums, m, n[0] + i / chunks.each * AMX_PANEL, accumulate,
+                      last);
     }
 }
 
@@ -231,9 +228,8 @@ static void amx_run(const cpu_args *args, const cpu_team *team)
         for (size_t k0 = 0; k0 < op->k; k0 += KO) {
             size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
             split_x(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0, work);
-            multiply(op, work, m, columns, k);
+            multiply(op, team->kernels, work, m, columns, k);
         }
-        pv_cpu_epilogue(op, team->kernels, m[0], m[1], columns[0], columns[1]);
     }
     _tile_release();
 }

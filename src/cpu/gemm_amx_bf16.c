@@ -75,9 +75,10 @@ static void block(amx_bf16 (*x0)[AMX_WORDS], amx_bf16 (*x1)[AMX_WORDS],
 }
 
 /* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), which of x is in work->x. */
-static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], const size_t n[2],
-                     const size_t k[2])
+static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *work,
+                     const size_t m[2], const size_t n[2], const size_t k[2])
 {
+    bool accumulate = k[0] > 0 || op->epilogue == PV_ADD;
     const amx_bf16 *weight = op->weight;
     size_t k_padded = pv_bf16_padded(op->k), steps = pv_bf16_padded(k[1] - k[0]) / AMX_STEP;
     size_t chunks = (steps * AMX_STEP + KC - 1) / KC, longest = (steps + chunks - 1) / chunks;
@@ -96,8 +97,7 @@ static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], co
                 block(work->x[2 * b] + first, work->x[2 * b + 1] + first, w, count, work->sums[b],
                       first > 0, &next);
         }
-        amx_store(work->sums, op->y + m[0] * op->y_stride + column, op->y_stride, m[1] - m[0],
-                  n[1] - column, k[0] > 0 || op->epilogue == PV_ADD);
+        amx_store(op, kernels, work->sums, m, column, accumulate, k[1] == op->k);
     }
 }
 
@@ -115,9 +115,8 @@ static void amx_bf16_run(const cpu_args *args, const cpu_team *team)
         for (size_t k0 = 0; k0 < op->k; k0 += KO) {
             size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
             round_x(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0, work);
-            multiply(op, work, m, columns, k);
+            multiply(op, team->kernels, work, m, columns, k);
         }
-        pv_cpu_epilogue(op, team->kernels, m[0], m[1], columns[0], columns[1]);
     }
     _tile_release();
 }

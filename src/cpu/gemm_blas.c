@@ -38,9 +38,10 @@ static void product(const cpu_linear *op, size_t m0, size_t m1, size_t n0, size_
 {
     if (m0 == m1 || n0 == n1)
         return;
+    const float *weight = (const float *)op->weight + n0 * op->k;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(m1 - m0), (int)(n1 - n0),
-                (int)op->k, 1.0f, op->x + m0 * op->x_stride, (int)op->x_stride,
-                (const float *)op->weight + n0 * op->k, (int)op->k, op->epilogue == PV_ADD ? 1.0f : 0.0f,
+                (int)op->k, 1.0f, op->x + m0 * op->x_stride, (int)op->x_stride, weight,
+                (int)op->k, op->epilogue == PV_ADD ? 1.0f : 0.0f,
                 op->y + m0 * op->y_stride + n0, (int)op->y_stride);
 }
 
