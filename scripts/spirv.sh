@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../shaders"
 
-modules=(linear_bf16 linear_f16 linear_split)
+modules=(attention_bf16 attention_f16 attention_split linear_bf16 linear_f16 linear_split)
 flags=(-V -g0 --quiet --target-env vulkan1.1)
 version=16.6.0
 
@@ -19,7 +19,7 @@ version=16.6.0
 source_hash() {
     {
         echo "glslang $version ${flags[*]}"
-        cat "$1.comp" linear_matrix.glsl view.glsl exp.glsl
+        cat "$1.comp" "${1%_*}_matrix.glsl" view.glsl exp.glsl operand.glsl
     } | sha256sum | cut -d' ' -f1
 }
 

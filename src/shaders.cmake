@@ -21,11 +21,14 @@ foreach(shader ${shaders})
         COMMAND ${PSGVIT_GLSLANG} -V -g0 --quiet --target-env vulkan1.1
                 -o ${spirv_folder}/${shader}.spv ${shader_folder}/${shader}.comp
         DEPENDS ${shader_folder}/${shader}.comp ${shader_folder}/view.glsl ${shader_folder}/exp.glsl
+                ${shader_folder}/operand.glsl
         VERBATIM)
     list(APPEND spirv ${spirv_folder}/${shader}.spv)
 endforeach()
-set(ready ${shader_folder}/spirv/linear_bf16.spv ${shader_folder}/spirv/linear_f16.spv
-          ${shader_folder}/spirv/linear_split.spv)
+set(ready)
+foreach(shader attention_bf16 attention_f16 attention_split linear_bf16 linear_f16 linear_split)
+    list(APPEND ready ${shader_folder}/spirv/${shader}.spv)
+endforeach()
 set_source_files_properties(vulkan/modules.S PROPERTIES
     OBJECT_DEPENDS "${spirv};${ready}"
     INCLUDE_DIRECTORIES "${spirv_folder};${shader_folder}/spirv")

@@ -1,6 +1,72 @@
 /* SPDX-License-Identifier: MIT */
-/* Attention as dispatches of attention.comp: a workgroup for a head and a tile of queries. */
+/*
+ * Attention as dispatches, a workgroup for a head and a tile of queries: of attention_f16.comp,
+ * attention_bf16.comp or attention_split.comp where the result is an operand and the shape suits
+ * them, else of attention.comp.
+ */
+#include "vulkan/attention.h"
+
 #include "vulkan/record.h"
+
+#include <string.h>
+
+/* ---- by cooperative matrices ---- */
+
+/* One epoch has 12 heads of 91 queries: the smallest tiles of queries make 72 workgroups of it. */
+static const vk_team teams[] = {
+    {3, 2, 264},
+    {2, 2, 132},
+    {1, 4, 0},
+    {1, 1, 0}, /* what fits 32 KiB of shared memory in two parts */
+};
+
+vk_teams pv_vk_teams(void)
+{
+    return (vk_teams){teams, sizeof teams / sizeof *teams};
+}
+
+static size_t tiles_of(size_t length, size_t tile)
+{
+    return (length + tile - 1) / tile;
+}
+
+/* As attention_matrix.glsl declares it. */
+static size_t team_bytes(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
+                         const vk_team *t)
+{
+    const size_t edge = d->features.edge, parts = layout == VK_LAYOUT_SPLIT ? 2 : 1;
+    const size_t keys = tiles_of(s->keys, edge) * edge, queries = t->down * edge;
+    const size_t row = (keys > s->dim ? keys : s->dim) / 4 + 1;
+    const size_t sharers = t->across * d->features.subgroup / edge;
+    return 16 * (parts * keys * (s->dim / 8 + 1) + queries * row) +
+           sizeof(float) * queries * (sharers + keys / 8 + 1);
+}
+
+bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
+                     const vk_team *t)
+{
+    enum { MOST_KEYS = 128, MOST_DIM = 128 }; /* their matrices stay in registers */
+    const uint32_t across = t->across * d->features.subgroup, threads = t->down * across;
+    return layout != VK_LAYOUT_F32 && s->keys <= MOST_KEYS && s->dim <= MOST_DIM &&
+           s->dim % d->features.edge == 0 && across % d->features.edge == 0 &&
+           threads <= d->limits.maxComputeWorkGroupInvocations &&
+           threads <= d->limits.maxComputeWorkGroupSize[0] &&
+           team_bytes(d, layout, s, t) <= d->limits.maxComputeSharedMemorySize;
+}
+
+const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
+{
+    for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
+        const size_t rows = (size_t)teams[i].down * d->features.edge;
+        const size_t groups = tiles_of(s->queries, rows) * s->sequences * s->heads;
+        if (pv_vk_team_runs(d, layout, s, &teams[i]) && groups >= teams[i].enough &&
+            (teams[i].down == 1 || s->queries > rows - d->features.edge))
+            return &teams[i];
+    }
+    return NULL;
+}
+
+/* ---- by threads ---- */
 
 enum {
     THREADS = 128, /* 8 across keys and dimensions, 16 down the queries */
@@ -10,7 +76,7 @@ enum {
 };
 
 /* As in attention.comp. */
-static size_t shared_bytes(uint32_t rows)
+static size_t thread_bytes(uint32_t rows)
 {
     return rows * QUERIES * (DEPTH + 4 + 32 + 4 + 8) * sizeof(float) + 32 * DEPTH * sizeof(float);
 }
@@ -24,7 +90,7 @@ static uint32_t rows_for(const vk_device *d, const pv_attention_shape *s, uint32
     uint32_t best = 1;
     for (uint32_t rows = 1; rows <= 3 && (rows == 1 || rows * chunks <= 8); rows++) {
         size_t tiles = (s->queries + rows * QUERIES - 1) / (rows * QUERIES);
-        bool fits = shared_bytes(rows) <= d->limits.maxComputeSharedMemorySize;
+        bool fits = thread_bytes(rows) <= d->limits.maxComputeSharedMemorySize;
         bool enough = rows == 1 || tiles * s->sequences * s->heads >= wanted;
         if (fits && enough && tiles * rows <= least) {
             least = tiles * rows;
@@ -34,38 +100,103 @@ static uint32_t rows_for(const vk_device *d, const pv_attention_shape *s, uint32
     return best;
 }
 
+/* ---- dispatches ---- */
+
+/* What both kinds of shaders have: q, k, v and y are bound, `constants` made. */
+typedef struct job {
+    vk_dispatch d;
+    vk_module module;
+    uint32_t constants[PV_VK_CONSTANTS];
+    size_t rows; /* queries of a workgroup */
+    bool fours;  /* every view may be read by fours */
+} job;
+
+static psgvit_status bind(const pv_plan *plan, const pv_tensor views[4], job *j, psgvit_error *err)
+{
+    j->fours = true;
+    for (size_t i = 0; i < 4; i++) {
+        PV_TRY(pv_vk_bind_view(plan, &j->d, views[i], i == 3, err));
+        j->fours = j->fours && pv_vk_fours(&j->d, views[i]);
+    }
+    return PSGVIT_OK;
+}
+
+static void by_threads(const vk_device *device, const pv_attention_shape *s, int form, job *j)
+{
+    const uint32_t chunks = (uint32_t)((s->dim + DEPTH - 1) / DEPTH);
+    const uint32_t rows = rows_for(device, s, chunks);
+    const uint32_t constants[] = {THREADS, rows, chunks, j->fours && s->dim % 4 == 0,
+                                  (uint32_t)form};
+    memcpy(j->constants, constants, sizeof constants);
+    j->module = PV_MODULE_ATTENTION;
+    j->rows = rows * QUERIES;
+    pv_vk_push(&j->d, s->queries);
+    pv_vk_push(&j->d, s->keys);
+    pv_vk_push(&j->d, s->dim);
+}
+
+static void by_matrices(const vk_device *device, const pv_attention_shape *s, int form,
+                        const vk_team *t, job *j)
+{
+    static const vk_module modules[] = {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_F16,
+                                        [VK_LAYOUT_BF16] = PV_MODULE_ATTENTION_BF16,
+                                        [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_SPLIT};
+    const uint32_t edge = device->features.edge, subgroup = device->features.subgroup;
+    const uint32_t constants[] = {t->down * t->across * subgroup,
+                                  t->down,
+                                  t->across,
+                                  subgroup,
+                                  edge,
+                                  (uint32_t)tiles_of(s->keys, edge),
+                                  (uint32_t)s->dim / edge};
+    memcpy(j->constants, constants, sizeof constants);
+    j->module = modules[form];
+    j->rows = (size_t)t->down * edge;
+    pv_vk_push(&j->d, s->queries);
+    pv_vk_push(&j->d, s->keys);
+}
+
+/* In as many dispatches as the device's grid needs. */
+static psgvit_status record(pv_plan *plan, const pv_attention_shape *s, job *j, psgvit_error *err)
+{
+    vk_dispatch *d = &j->d;
+    const size_t tiles = tiles_of(s->queries, j->rows), total = tiles * s->sequences;
+    const size_t most = pv_vk_device_of(plan)->limits.maxComputeWorkGroupCount[0];
+    pv_vk_push(d, tiles);
+    pv_vk_push(d, 0);
+    pv_vk_push_float(d, s->scale);
+    for (size_t first = 0; first < total; first += most) {
+        const size_t count = total - first < most ? total - first : most;
+        d->push[d->push_count - 2] = (uint32_t)first;
+        d->groups[0] = (uint32_t)count;
+        d->groups[1] = (uint32_t)s->heads;
+        d->groups[2] = 1;
+        d->flops = 4.0 * (double)(count * j->rows) * (double)s->keys * (double)(s->heads * s->dim);
+        PV_TRY(pv_vk_record(plan, d, j->module, j->constants, err));
+    }
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_record_team(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                                const pv_attention_shape *s, const vk_team *team, pv_tensor y,
+                                psgvit_error *err)
+{
+    job j = {0};
+    PV_TRY(bind(plan, (const pv_tensor[]){q, k, v, y}, &j, err));
+    if (team && j.fours)
+        by_matrices(pv_vk_device_of(plan), s, y.form, team, &j);
+    else
+        by_threads(pv_vk_device_of(plan), s, y.form, &j);
+    if (j.module == PV_MODULE_ATTENTION_SPLIT)
+        PV_TRY(pv_vk_plan_flag(plan, &j.d.use[j.d.uses++], err));
+    return record(plan, s, &j, err);
+}
+
 psgvit_status pv_vk_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
                                      const pv_attention_shape *s, pv_tensor y, psgvit_error *err)
 {
-    vk_dispatch d = {0};
-    bool fours = s->dim % 4 == 0;
-    const pv_tensor views[] = {q, k, v, y};
     if (!y.rows || !y.cols)
         return PSGVIT_OK;
-    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
-        PV_TRY(pv_vk_bind_view(plan, &d, views[i], i == 3, err));
-        fours = fours && pv_vk_fours(&d, views[i]);
-    }
-    const uint32_t chunks = (uint32_t)((s->dim + DEPTH - 1) / DEPTH);
-    const uint32_t rows = rows_for(pv_vk_device_of(plan), s, chunks);
-    const uint32_t constants[PV_VK_CONSTANTS] = {THREADS, rows, chunks, fours};
-    const size_t tiles = (s->queries + rows * QUERIES - 1) / (rows * QUERIES);
-    const size_t total = tiles * s->sequences;
-    const size_t most = pv_vk_device_of(plan)->limits.maxComputeWorkGroupCount[0];
-    pv_vk_push(&d, s->queries);
-    pv_vk_push(&d, s->keys);
-    pv_vk_push(&d, s->dim);
-    pv_vk_push(&d, tiles);
-    pv_vk_push(&d, 0);
-    pv_vk_push_float(&d, s->scale);
-    for (size_t first = 0; first < total; first += most) {
-        const size_t count = total - first < most ? total - first : most;
-        d.push[d.push_count - 2] = (uint32_t)first;
-        d.groups[0] = (uint32_t)count;
-        d.groups[1] = (uint32_t)s->heads;
-        d.groups[2] = 1;
-        d.flops = 4.0 * (double)(count * rows * QUERIES) * (double)s->keys * (double)y.cols;
-        PV_TRY(pv_vk_record(plan, &d, PV_MODULE_ATTENTION, constants, err));
-    }
-    return PSGVIT_OK;
+    const vk_team *team = pv_vk_team_for(pv_vk_device_of(plan), (vk_layout)y.form, s);
+    return pv_vk_record_team(plan, q, k, v, s, team, y, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See cases.h. Outputs are poisoned with NaN and stand between guards. */
+/* See cases.h: all ops but attention. Outputs are poisoned with NaN and stand between guards. */
 #include "ops/cases.h"
+#include "ops/ops_fixture.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -12,128 +13,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { GUARD = 40 };
-
-static psgvit_device *device; /* of the group that runs */
-static psgvit_precision precision;
-static psgvit_error err;
-static uint64_t random_state = 1;
-
-static float uniform(void)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (float)((double)(random_state >> 40) / 8388608.0 - 1.0);
-}
-
-/* [rows, cols] of random numbers with `gap` floats between rows, NaN there and around. */
-static pv_tensor random_rows(size_t rows, size_t cols, size_t gap)
-{
-    pv_buffer *buffer;
-    size_t stride = cols + gap, floats = rows * stride + 2 * GUARD;
-    if (pv_buffer_create(device, floats, PV_HOST, &buffer, &err))
-        fail_msg("%s", err.message);
-    for (size_t i = 0; i < floats; i++)
-        buffer->host[i] = NAN;
-    for (size_t i = 0; i < rows * cols; i++)
-        buffer->host[GUARD + i / cols * stride + i % cols] = uniform();
-    return (pv_tensor){buffer, GUARD, rows, cols, stride};
-}
-
-static pv_tensor poisoned_rows(size_t rows, size_t cols, size_t gap)
-{
-    pv_tensor t = random_rows(rows, cols, gap);
-    for (size_t i = 0; i < t.buffer->floats; i++)
-        t.buffer->host[i] = NAN;
-    return t;
-}
-
-static float at(pv_tensor t, size_t row, size_t col)
-{
-    return t.buffer->host[t.offset + row * t.stride + col];
-}
-
-static void release(pv_tensor t)
-{
-    pv_buffer_destroy(device, t.buffer);
-}
-
-/* Is everything outside of t's elements still NaN? */
-static void check_guards(pv_tensor t)
-{
-    for (size_t i = 0; i < t.buffer->floats; i++) {
-        size_t row = (i - t.offset) / t.stride, col = (i - t.offset) % t.stride;
-        bool element = i >= t.offset && row < t.rows && col < t.cols;
-        if (!element && !isnan(t.buffer->host[i]))
-            fail_msg("written outside, at %zu of rows %zu x %zu", i, t.rows, t.cols);
-    }
-}
-
-static pv_plan *begin(void)
-{
-    pv_plan *plan;
-    if (pv_plan_begin(device, &plan, &err))
-        fail_msg("%s", err.message);
-    return plan;
-}
-
-/* Runs twice: a plan must not use itself up. */
-static void run(pv_plan *plan, int times)
-{
-    if (pv_plan_finish(plan, &err))
-        fail_msg("%s", err.message);
-    for (int i = 0; i < times; i++)
-        assert_int_equal(pv_plan_submit(plan, &err), PSGVIT_OK);
-    pv_plan_destroy(plan);
-}
-
-static void near(float found, double truth, double tolerance, const char *what, size_t i, size_t j)
-{
-    if (!(fabs((double)found - truth) <= tolerance))
-        fail_msg("%s [%zu, %zu] is %.9g, expected %.9g within %.1e", what, i, j, (double)found,
-                 truth, tolerance);
-}
-
-/* A weight [n, k] and bias in a store of their own. */
-typedef struct weight {
-    pv_store *store;
-    pv_tensor rows, bias;
-    pv_linear_weight linear;
-} weight;
-
-static void read_rows(const void *source, size_t first, size_t count, float *values)
-{
-    const pv_tensor *t = source;
-    for (size_t i = 0; i < count * t->cols; i++)
-        values[i] = at(*t, first + i / t->cols, i % t->cols);
-}
-
-static weight make_weight(size_t n, size_t k, bool bias)
-{
-    weight w = {.rows = random_rows(n, k, 0), .bias = random_rows(1, n, 0)};
-    pv_rows source = {n, k, read_rows, &w.rows};
-    if (pv_store_create(device, precision, &w.store, &err) ||
-        pv_store_matrix(w.store, &source, &w.linear.matrix, &err) ||
-        (bias && pv_store_tensor(w.store, w.bias.buffer->host + GUARD, 1, n, &w.linear.bias, &err)))
-        fail_msg("%s", err.message);
-    return w;
-}
-
-static void free_weight(weight *w)
-{
-    pv_store_destroy(w->store);
-    release(w->rows);
-    release(w->bias);
-}
-
 static double gelu(double x)
 {
     return 0.5 * x * erfc(-x * 0.70710678118654752440);
-}
-
-/* Twice the largest relative error of a number of the precision. */
-static double rounding(void)
-{
-    return precision == PSGVIT_F32 ? 1.2e-7 : precision == PSGVIT_F16 ? 1e-3 : 8e-3;
 }
 
 static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool bias, size_t gap)
@@ -274,56 +156,6 @@ static void test_layernorm_in_place(void **state)
     release(y);
     release(gamma);
     release(beta);
-}
-
-static void attention_case(pv_attention_shape s)
-{
-    size_t width = s.heads * s.dim;
-    pv_tensor q = random_rows(s.sequences * s.queries, width, 5);
-    pv_tensor k = random_rows(s.sequences * s.keys, width, 7);
-    pv_tensor v = random_rows(s.sequences * s.keys, width, 1);
-    pv_tensor y = poisoned_rows(q.rows, width, 3);
-    double *p = malloc(s.keys * sizeof *p);
-    pv_plan *plan = begin();
-    pv_attention(plan, q, k, v, &s, y);
-    run(plan, 2);
-    for (size_t i = 0; i < q.rows; i++)
-        for (size_t h = 0; h < s.heads; h++) {
-            size_t first = i / s.queries * s.keys;
-            double sum = 0;
-            for (size_t j = 0; j < s.keys; j++) {
-                p[j] = 0;
-                for (size_t c = h * s.dim; c < (h + 1) * s.dim; c++)
-                    p[j] += (double)at(q, i, c) * (double)at(k, first + j, c);
-                sum += p[j] = exp((double)s.scale * p[j]);
-            }
-            for (size_t c = h * s.dim; c < (h + 1) * s.dim; c++) {
-                double out = 0;
-                for (size_t j = 0; j < s.keys; j++)
-                    out += p[j] / sum * (double)at(v, first + j, c);
-                near(at(y, i, c), out, 2e-6, "attention", i, c);
-            }
-        }
-    check_guards(y);
-    free(p);
-    release(q);
-    release(k);
-    release(v);
-    release(y);
-}
-
-static void test_attention(void **state)
-{
-    (void)state;
-    attention_case((pv_attention_shape){1, 1, 1, 1, 1, 1.0f});
-    attention_case((pv_attention_shape){2, 91, 91, 3, 64, 0.125f});
-    attention_case((pv_attention_shape){5, 26, 26, 2, 64, 0.125f});
-    attention_case((pv_attention_shape){3, 4, 26, 2, 32, 0.2f});
-    attention_case((pv_attention_shape){2, 1, 91, 2, 64, 0.125f});
-    attention_case((pv_attention_shape){2, 7, 9, 3, 20, 0.5f});
-    attention_case((pv_attention_shape){1, 33, 200, 1, 3, 3.0f});
-    attention_case((pv_attention_shape){1, 17, 17, 2, 130, 0.1f});
-    attention_case((pv_attention_shape){2, 35, 33, 1, 256, 0.06f});
 }
 
 static void patchify_case(pv_patch_shape s)
@@ -471,24 +303,6 @@ static void test_preconditions(void **state)
     free_weight(&w);
 }
 
-static pv_tensor rows_of(pv_tensor t, size_t first, size_t count)
-{
-    t.offset += first * t.stride;
-    t.rows = count;
-    return t;
-}
-
-static void same_bits(pv_tensor a, pv_tensor b, const char *what)
-{
-    for (size_t i = 0; i < a.rows; i++)
-        for (size_t j = 0; j < a.cols; j++) {
-            float x = at(a, i, j), y = at(b, i, j);
-            if (memcmp(&x, &y, sizeof x))
-                fail_msg("%s [%zu, %zu] is %.9g alone, %.9g among others", what, i, j, (double)x,
-                         (double)y);
-        }
-}
-
 /* A row's bits don't depend on the rows beside it. */
 static void test_linear_alone(void **state)
 {
@@ -509,39 +323,17 @@ static void test_linear_alone(void **state)
     free_weight(&w);
 }
 
-static void test_attention_alone(void **state)
-{
-    (void)state;
-    const pv_attention_shape all = {60, 40, 43, 5, 64, 0.125f}, one = {1, 40, 43, 5, 64, 0.125f};
-    const size_t width = all.heads * all.dim, which = 41;
-    pv_tensor q = random_rows(all.sequences * all.queries, width, 0);
-    pv_tensor kv = random_rows(all.sequences * all.keys, 2 * width, 0);
-    pv_tensor k = pv_columns(kv, 0, width), v = pv_columns(kv, width, width);
-    pv_tensor y = poisoned_rows(q.rows, width, 0), alone = poisoned_rows(one.queries, width, 0);
-    pv_plan *plan = begin();
-    pv_attention(plan, q, k, v, &all, y);
-    pv_attention(plan, rows_of(q, which * one.queries, one.queries),
-                 rows_of(k, which * one.keys, one.keys), rows_of(v, which * one.keys, one.keys),
-                 &one, alone);
-    run(plan, 1);
-    same_bits(alone, rows_of(y, which * one.queries, one.queries), "attention");
-    release(q);
-    release(kv);
-    release(y);
-    release(alone);
-}
-
 int cases_run(psgvit_device *on)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),       cmocka_unit_test(test_layernorm),
-        cmocka_unit_test(test_attention),    cmocka_unit_test(test_patchify),
-        cmocka_unit_test(test_assemble),     cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_mix_channels), cmocka_unit_test(test_preconditions),
-        cmocka_unit_test(test_layernorm_in_place), cmocka_unit_test(test_attention_alone)};
+        cmocka_unit_test(test_patchify),     cmocka_unit_test(test_assemble),
+        cmocka_unit_test(test_rows),         cmocka_unit_test(test_mix_channels),
+        cmocka_unit_test(test_preconditions), cmocka_unit_test(test_layernorm_in_place)};
     device = on;
     precision = PSGVIT_F32;
-    return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("ops", tests, NULL, NULL) + cases_run_attention(on) +
+           cases_run_layers(on, PSGVIT_F32);
 }
 
 int cases_run_linear(psgvit_device *on, psgvit_precision of)
@@ -550,5 +342,5 @@ int cases_run_linear(psgvit_device *on, psgvit_precision of)
                                        cmocka_unit_test(test_linear_alone)};
     device = on;
     precision = of;
-    return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("linear", tests, NULL, NULL) + cases_run_layers(on, of);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every op on a Vulkan device, and linear layers in every precision, layout and class of tiles that
- * it can run.
+ * Every op on a Vulkan device, and linear layers and attention in every precision, layout and class
+ * of tiles that it can run.
  *
  *     test_ops_vulkan [DEVICE]
  *
@@ -9,6 +9,7 @@
  * exit status is 77: skipped.
  */
 #include "ops/cases.h"
+#include "vulkan/attention.h"
 #include "vulkan/linear.h"
 #include "vulkan/vulkan.h"
 
@@ -42,6 +43,41 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
     return failures;
 }
 
+static const vk_team *team; /* of every attention that it can run */
+static int by_team;         /* how many were */
+
+static void attend(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                   const pv_attention_shape *s, pv_tensor y)
+{
+    if (!pv_vk_team_runs((const vk_device *)plan->device, (vk_layout)y.form, s, team)) {
+        pv_attention(plan, q, k, v, s, y);
+        return;
+    }
+    by_team++;
+    (void)pv_vk_record_team(plan, q, k, v, s, team, y, &plan->error);
+}
+
+static int run_teams(psgvit_device *device, psgvit_precision precision)
+{
+    const vk_features *features = &((const vk_device *)device)->features;
+    const vk_teams teams = pv_vk_teams();
+    int failures = 0;
+    if (precision == PSGVIT_BF16 ? !features->bf16_matrix : !features->f16_matrix) {
+        printf("not tested: attention in %s by matrices, which this device lacks\n",
+               psgvit_precision_name(precision));
+        return 0;
+    }
+    for (size_t i = 0; i < teams.count; i++) {
+        by_team = 0;
+        team = &teams.at[i];
+        failures += cases_run_operand(device, precision, attend);
+        printf("-- attention in %s, %u by %u subgroups: %d by matrices\n",
+               psgvit_precision_name(precision), team->down, team->across, by_team);
+        failures += by_team == 0;
+    }
+    return failures;
+}
+
 int main(int argc, char **argv)
 {
     psgvit_device_params params = {.struct_size = sizeof params,
@@ -56,7 +92,7 @@ int main(int argc, char **argv)
     printf("-- %s\n", device->info.name);
     int failures = cases_run(device);
     for (psgvit_precision precision = PSGVIT_F32; precision <= PSGVIT_BF16; precision++)
-        failures += run_tiles(device, precision);
+        failures += run_teams(device, precision) + run_tiles(device, precision);
     vk_features *features = &((vk_device *)device)->features;
     if (features->f16_matrix) { /* as a device without matrices computes */
         features->f16_matrix = false;

@@ -12,15 +12,14 @@ import sys
 
 # What a device may lack: only the shaders of cooperative matrices may ask for it.
 COMMON = {"Shader"}
-MATRIX = {
-    "linear_f16": {"Float16", "GroupNonUniform", "VulkanMemoryModel", "CooperativeMatrixKHR"},
-    "linear_bf16": {"BFloat16TypeKHR", "BFloat16CooperativeMatrixKHR", "GroupNonUniform",
-                    "VulkanMemoryModel", "CooperativeMatrixKHR"},
-}
-MATRIX["linear_split"] = MATRIX["linear_f16"]
+F16 = {"Float16", "GroupNonUniform", "VulkanMemoryModel", "CooperativeMatrixKHR"}
+BF16 = {"BFloat16TypeKHR", "BFloat16CooperativeMatrixKHR", "GroupNonUniform", "VulkanMemoryModel",
+        "CooperativeMatrixKHR"}
+MATRIX = {"linear_f16": F16, "linear_bf16": BF16, "linear_split": F16,
+          "attention_f16": F16, "attention_bf16": BF16, "attention_split": F16}
 EVERY_BINDING = 4
 MATRIX_BINDINGS = 5
-MOST_CONSTANTS = 13
+MOST_CONSTANTS = 16
 
 
 def tool(name):

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * y = softmax(scale q k^T) v for each sequence and head by cooperative matrices of EDGE x EDGE x
+ * EDGE with float32 sums, all keys at once; the body of attention_f16.comp, attention_bf16.comp
+ * and attention_split.comp, which define FORM (see operand.glsl), Element, its 16-bit number, and
+ * how many PARTS of them make a float32. q, k and v are float32 or operands, y becomes one.
+ *
+ * A workgroup takes QUERIES of a head, DOWN times EDGE. ACROSS subgroups share EDGE of them: their
+ * scores by keys, the softmax by pieces of rows, their result by dimensions. Keys past the end
+ * repeat the last one and weigh nothing, queries past the end are not stored. A query's bits depend
+ * on neither DOWN nor ACROSS.
+ */
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#include "view.glsl"
+#include "exp.glsl"
+#include "operand.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint DOWN = 1; /* subgroups */
+layout(constant_id = 2) const uint ACROSS = 4;
+layout(constant_id = 3) const uint SUBGROUP = 32; /* threads of one; EDGE | ACROSS * SUBGROUP */
+layout(constant_id = 4) const uint EDGE = 16;     /* 8 or 16 */
+layout(constant_id = 5) const uint KEY_TILES = 6; /* of EDGE keys */
+layout(constant_id = 6) const uint DIM_TILES = 4; /* of EDGE dimensions, exactly */
+layout(constant_id = 7) const bool READY = false; /* q, k, v are operands */
+
+layout(push_constant, std430) uniform Push {
+    View q, k, v, y; /* 4 | every at and stride */
+    uint queries, keys;
+    uint tiles; /* of queries, of one sequence */
+    uint first; /* tile of this dispatch */
+    float scale;
+};
+layout(binding = 0) readonly buffer Q4 { vec4 q_data4[]; };
+layout(binding = 0) readonly buffer Q8 { uvec4 q_data8[]; };
+layout(binding = 1) readonly buffer K4 { vec4 k_data4[]; };
+layout(binding = 1) readonly buffer K8 { uvec4 k_data8[]; };
+layout(binding = 2) readonly buffer V4 { vec4 v_data4[]; };
+layout(binding = 2) readonly buffer V8 { uvec4 v_data8[]; };
+layout(binding = 3) writeonly buffer Y8 { uvec4 y_data8[]; };
+#if PARTS == 2
+layout(binding = 4) writeonly buffer Flag { float flag; };
+#endif
+
+const uint THREADS = DOWN * ACROSS * SUBGROUP;
+const uint QUERIES = DOWN * EDGE, KEYS = KEY_TILES * EDGE, DIM = DIM_TILES * EDGE;
+const uint EIGHTS = DIM / 8;                /* of a row of q, k, v or y */
+const uint SHARERS = ACROSS * SUBGROUP / EDGE; /* threads of a row of scores */
+const uint TURNS = (KEYS / 8 + SHARERS - 1) / SHARERS;
+const uint Q_LOADS = (QUERIES * EIGHTS + THREADS - 1) / THREADS;
+const uint K_LOADS = (KEYS * EIGHTS + THREADS - 1) / THREADS;
+const uint CHUNK = 64 / EDGE; /* tiles of keys that a matrix unit sums up by itself, see linear.c */
+const float LEAST = -3.4e38;
+const float UNSCALE = FORM == F16 ? 1.0 / F16_SCALE : 1.0;
+
+/* In units of 16 bytes, one more a row to spread the rows over the banks. kv: first k, then v, part
+ * by part. row: a query's q, then its scores in float32, then their weights, then its result in
+ * float32; of q and of the weights the second parts stand behind the first ones. */
+const uint STRIDE = EIGHTS + 1, KV_PART = KEYS * STRIDE;
+const uint ROW = (KEYS > DIM ? KEYS : DIM) / 4 + 1;
+shared uvec4 kv[PARTS * KV_PART];
+shared uvec4 row[QUERIES * ROW];
+shared float part[QUERIES * SHARERS];  /* each thread's share of a maximum */
+shared float sums[QUERIES * KEYS / 8]; /* of eight weights */
+shared float factor[QUERIES];          /* 1 / their sum */
+
+#define MatrixA coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseA>
+#define MatrixB coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseB>
+#define MatrixC coopmat<float, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseAccumulator>
+
+uvec4 q_next[2 * Q_LOADS]; /* eight numbers each two: parts, or the bits of float32 */
+uvec4 kv_next[2 * K_LOADS];
+bool found = false; /* a number that is too large */
+
+/* Dimensions [d, d + 8) of a row of this head into to[i] and to[i + 1]. */
+#define LOAD(to, i, data4, data8, view, index, d)                                                  \
+    {                                                                                              \
+        const uint begin = view.at + (index) * view.stride, column = gl_WorkGroupID.y * DIM + (d); \
+        if (READY) {                                                                               \
+            [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
+                to[(i) + p] = data8[begin / 4 + (p * gl_NumWorkGroups.y * DIM + column) / 8];      \
+        } else {                                                                                   \
+            to[i] = floatBitsToUint(data4[(begin + column) / 4]);                                  \
+            to[(i) + 1] = floatBitsToUint(data4[(begin + column) / 4 + 1]);                        \
+        }                                                                                          \
+    }
+
+void fetch_q(uint sequence, uint query0)
+{
+    [[unroll]] for (uint i = 0; i < Q_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS;
+        const uint index = sequence * queries + min(query0 + at / EIGHTS, queries - 1);
+        if (at < QUERIES * EIGHTS)
+            LOAD(q_next, 2 * i, q_data4, q_data8, q, index, at % EIGHTS * 8)
+    }
+}
+
+void fetch_k(uint sequence)
+{
+    [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS;
+        const uint index = sequence * keys + min(at / EIGHTS, keys - 1);
+        if (at < KEYS * EIGHTS)
+            LOAD(kv_next, 2 * i, k_data4, k_data8, k, index, at % EIGHTS * 8)
+    }
+}
+
+void fetch_v(uint sequence)
+{
+    [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS;
+        const uint index = sequence * keys + min(at / EIGHTS, keys - 1);
+        if (at < KEYS * EIGHTS)
+            LOAD(kv_next, 2 * i, v_data4, v_data8, v, index, at % EIGHTS * 8)
+    }
+}
+
+/* Eight numbers as they were fetched become parts. */
+void make_ready(inout uvec4 a, inout uvec4 b)
+{
+    if (!READY) {
+        const vec4 x = uintBitsToFloat(a), y = uintBitsToFloat(b);
+        const uvec2 c = operand(FORM, x.xy), d = operand(FORM, x.zw);
+        const uvec2 e = operand(FORM, y.xy), f = operand(FORM, y.zw);
+        a = uvec4(c.x, d.x, e.x, f.x);
+        b = uvec4(c.y, d.y, e.y, f.y);
+    }
+    if (PARTS == 2)
+        found = found || too_large(a);
+}
+
+void stash_q()
+{
+    [[unroll]] for (uint i = 0; i < Q_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS;
+        if (at >= QUERIES * EIGHTS)
+            continue;
+        make_ready(q_next[2 * i], q_next[2 * i + 1]);
+        [[unroll]] for (uint p = 0; p < PARTS; p++)
+            row[at / EIGHTS * ROW + p * EIGHTS + at % EIGHTS] = q_next[2 * i + p];
+    }
+}
+
+void stash_kv()
+{
+    [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
+        const uint at = gl_LocalInvocationIndex + i * THREADS;
+        if (at >= KEYS * EIGHTS)
+            continue;
+        make_ready(kv_next[2 * i], kv_next[2 * i + 1]);
+        [[unroll]] for (uint p = 0; p < PARTS; p++)
+            kv[p * KV_PART + at / EIGHTS * STRIDE + at % EIGHTS] = kv_next[2 * i + p];
+    }
+}
+
+MatrixA query[PARTS * DIM_TILES];
+MatrixA weight[PARTS * KEY_TILES];
+
+void load_queries(uint row0)
+{
+    [[unroll]] for (uint c = 0; c < DIM_TILES; c++)
+        [[unroll]] for (uint p = 0; p < PARTS; p++)
+            coopMatLoad(query[PARTS * c + p], row, row0 * ROW + p * EIGHTS + c * EDGE / 8, ROW,
+                        gl_CooperativeMatrixLayoutRowMajor);
+}
+
+void load_weights(uint row0)
+{
+    [[unroll]] for (uint j = 0; j < KEY_TILES; j++)
+        [[unroll]] for (uint p = 0; p < PARTS; p++)
+            coopMatLoad(weight[PARTS * j + p], row, row0 * ROW + (p * KEYS + j * EDGE) / 8, ROW,
+                        gl_CooperativeMatrixLayoutRowMajor);
+}
+
+/* Of two parts, second times second is left out, and the products that count 2^-11 have a sum of
+ * their own: `less`. */
+void multiply_scores(uint row0, uint across)
+{
+    for (uint j = across; j < KEY_TILES; j += ACROSS) {
+        MatrixC sum = MatrixC(0.0), less = MatrixC(0.0);
+        [[unroll]] for (uint c = 0; c < DIM_TILES; c++) {
+            MatrixB b[PARTS];
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                coopMatLoad(b[p], kv, p * KV_PART + j * EDGE * STRIDE + c * EDGE / 8, STRIDE,
+                            gl_CooperativeMatrixLayoutColumnMajor);
+#if PARTS == 2
+            less = coopMatMulAdd(query[2 * c + 1], b[0], less);
+            less = coopMatMulAdd(query[2 * c], b[1], less);
+#endif
+            sum = coopMatMulAdd(query[PARTS * c], b[0], sum);
+        }
+#if PARTS == 2
+        sum += less * (1.0 / 2048.0);
+#endif
+        coopMatStore(sum, row, row0 * ROW + j * EDGE / 4, ROW, gl_CooperativeMatrixLayoutRowMajor);
+    }
+}
+
+/* The same for what the weights make of v. */
+void multiply_values(uint row0, uint across)
+{
+    for (uint c = across; c < DIM_TILES; c += ACROSS) {
+        MatrixC sum = MatrixC(0.0), less = MatrixC(0.0), total = MatrixC(0.0);
+        [[unroll]] for (uint j = 0; j < KEY_TILES; j++) {
+            MatrixB b[PARTS];
+            [[unroll]] for (uint p = 0; p < PARTS; p++)
+                coopMatLoad(b[p], kv, p * KV_PART + j * EDGE * STRIDE + c * EDGE / 8, STRIDE,
+                            gl_CooperativeMatrixLayoutRowMajor);
+#if PARTS == 2
+            less = coopMatMulAdd(weight[2 * j + 1], b[0], less);
+            less = coopMatMulAdd(weight[2 * j], b[1], less);
+            if (j > 0 && j % CHUNK == 0) {
+                total += sum;
+                sum = MatrixC(0.0);
+            }
+#endif
+            sum = coopMatMulAdd(weight[PARTS * j], b[0], sum);
+        }
+#if PARTS == 2
+        sum += total + less * (1.0 / 2048.0);
+#endif
+        coopMatStore(sum, row, row0 * ROW + c * EDGE / 4, ROW, gl_CooperativeMatrixLayoutRowMajor);
+    }
+}
+
+vec4 exponential(vec4 x)
+{
+    if (PARTS == 1)
+        return exp(x);
+    return vec4(exp_negative(x.x), exp_negative(x.y), exp_negative(x.z), exp_negative(x.w));
+}
+
+/* At most 1 each, so that f16 needs no scale. */
+uvec2 weigh2(vec2 p)
+{
+    return FORM == F16 ? uvec2(packHalf2x16(p), 0) : operand(FORM, p);
+}
+
+/* Four scores, scaled, from key `key` on. */
+vec4 score4(uint r, uint key)
+{
+    const vec4 s = uintBitsToFloat(row[r * ROW + key / 4]) * (scale * UNSCALE * UNSCALE);
+    return mix(vec4(LEAST), s, lessThan(key + uvec4(0, 1, 2, 3), uvec4(keys)));
+}
+
+/* A row's scores become e^(score - maximum) in 16 bits, in its place. Its thread t has keys 8 t to
+ * 8 t + 7, and every SHARERS times 8 further. */
+void softmax(uint r, uint t)
+{
+    vec4 score[2 * TURNS];
+    float best = LEAST;
+    [[unroll]] for (uint i = 0; i < TURNS; i++) {
+        const uint key = (t + i * SHARERS) * 8;
+        if (key >= KEYS)
+            continue;
+        const vec4 a = score4(r, key), b = score4(r, key + 4), most = max(a, b);
+        best = max(best, max(max(most.x, most.y), max(most.z, most.w)));
+        score[2 * i] = a;
+        score[2 * i + 1] = b;
+    }
+    part[r * SHARERS + t] = best;
+    barrier();
+    [[unroll]] for (uint i = 0; i < SHARERS; i++)
+        best = max(best, part[r * SHARERS + i]);
+    [[unroll]] for (uint i = 0; i < TURNS; i++) {
+        const uint key = (t + i * SHARERS) * 8;
+        if (key >= KEYS)
+            continue;
+        const bvec4 a_counts = lessThan(key + uvec4(0, 1, 2, 3), uvec4(keys));
+        const bvec4 b_counts = lessThan(key + uvec4(4, 5, 6, 7), uvec4(keys));
+        const vec4 a = mix(vec4(0), exponential(score[2 * i] - best), a_counts);
+        const vec4 b = mix(vec4(0), exponential(score[2 * i + 1] - best), b_counts);
+        const vec4 both = a + b;
+        sums[r * (KEYS / 8) + key / 8] = (both.x + both.y) + (both.z + both.w);
+        const uvec2 c = weigh2(a.xy), d = weigh2(a.zw), e = weigh2(b.xy), f = weigh2(b.zw);
+        row[r * ROW + key / 8] = uvec4(c.x, d.x, e.x, f.x);
+        if (PARTS == 2)
+            row[r * ROW + (KEYS + key) / 8] = uvec4(c.y, d.y, e.y, f.y);
+    }
+    barrier();
+    if (t > 0)
+        return;
+    float sum = 0.0;
+    for (uint i = 0; i < KEYS / 8; i++)
+        sum += sums[r * (KEYS / 8) + i];
+    factor[r] = UNSCALE / sum;
+}
+
+/* Eight dimensions at a time. */
+void store(uint sequence, uint query0)
+{
+    for (uint at = gl_LocalInvocationIndex; at < QUERIES * EIGHTS; at += THREADS) {
+        const uint r = at / EIGHTS, d = at % EIGHTS * 8;
+        if (query0 + r >= queries)
+            continue;
+        const vec4 a = uintBitsToFloat(row[r * ROW + d / 4]) * factor[r];
+        const vec4 b = uintBitsToFloat(row[r * ROW + d / 4 + 1]) * factor[r];
+        const uvec2 c = operand(FORM, a.xy), e = operand(FORM, a.zw);
+        const uvec2 f = operand(FORM, b.xy), g = operand(FORM, b.zw);
+        const uint begin = y.at + (sequence * queries + query0 + r) * y.stride;
+        const uint column = gl_WorkGroupID.y * DIM + d, cols = gl_NumWorkGroups.y * DIM;
+        y_data8[begin / 4 + column / 8] = uvec4(c.x, e.x, f.x, g.x);
+        if (PARTS == 2)
+            y_data8[begin / 4 + (cols + column) / 8] = uvec4(c.y, e.y, f.y, g.y);
+    }
+}
+
+void main()
+{
+    const uint tile = first + gl_WorkGroupID.x, sequence = tile / tiles;
+    const uint query0 = tile % tiles * QUERIES;
+    const uint down = gl_SubgroupID / ACROSS, across = gl_SubgroupID % ACROSS;
+    const uint sharer = across * SUBGROUP + gl_SubgroupInvocationID;
+
+    fetch_q(sequence, query0);
+    fetch_k(sequence);
+    stash_q();
+    stash_kv();
+    fetch_v(sequence);
+    barrier();
+    load_queries(down * EDGE);
+    barrier(); /* scores come where q was */
+    multiply_scores(down * EDGE, across);
+    barrier();
+    stash_kv();
+    softmax(down * EDGE + sharer % EDGE, sharer / EDGE); /* has a barrier at the weights' end */
+    load_weights(down * EDGE);
+    barrier(); /* the result comes where the weights were */
+    multiply_values(down * EDGE, across);
+    barrier();
+    store(sequence, query0);
+#if PARTS == 2
+    if (found)
+        flag = 1.0;
+#endif
+}
