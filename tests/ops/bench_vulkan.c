@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Times ops on a Vulkan device by the device's own clock, in the shapes of OSF-base and EEGPT:
- * linear layers in every class of tiles (the one that would be chosen has a star), attention and
- * LayerNorm. Not a test.
+ * linear layers in every class of tiles (the one that would be chosen has a star), attention in
+ * every team, 0 x 0 being that of threads, and LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
- *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
+ *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK,AHEAD]...
  *
  * --only: cases whose name has TEXT in it; --rows: with so many rows; --tile: more classes to
  * try, beside those of the library.
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "vulkan/attention.h"
 #include "vulkan/linear.h"
 #include "vulkan/vulkan.h"
 
@@ -147,9 +148,9 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
         pv_linear(plan, x, &weights[i], s->epilogue, y);
     }
     double ms = time_plan(plan) / COPIES;
-    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s  %8.1f us %6.2f TFLOP/s\n",
+    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u ahead %u%s  %8.1f us %6.2f TFLOP/s\n",
            s->name, s->m, s->n, s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn,
-           tile->split, tile->chunk, chosen ? "*" : " ", ms * 1e3,
+           tile->split, tile->chunk, tile->ahead, chosen ? "*" : " ", ms * 1e3,
            2e-9 * (double)s->m * (double)s->n * (double)s->k / ms);
     fflush(stdout);
 }
@@ -186,26 +187,56 @@ static void bench_linear(bench *b, const linear_shape *s)
 
 /* ---- the others ---- */
 
+typedef struct attention_case {
+    const char *name;
+    pv_attention_shape shape;
+    pv_tensor qkv, y;
+} attention_case;
+
+/* With attention.comp where there is no team. */
+static void bench_team(const bench *b, const attention_case *c, const vk_team *team)
+{
+    const pv_attention_shape *s = &c->shape;
+    const size_t width = s->heads * s->dim;
+    pv_tensor q = pv_columns(c->qkv, 0, width), k = pv_columns(c->qkv, width, width);
+    pv_tensor v = pv_columns(c->qkv, 2 * width, width);
+    pv_plan *plan;
+    q.rows = s->sequences * s->queries;
+    must(pv_plan_begin(&b->device->base, &plan, &err));
+    for (int i = 0; i < COPIES; i++)
+        must(pv_vk_record_team(plan, q, k, v, s, team, c->y, &err));
+    double ms = time_plan(plan) / COPIES;
+    bool chosen = team == pv_vk_team_for(b->device, (vk_layout)c->y.form, s);
+    printf("%-16s %zu sequences, %zu queries, %zu keys  team %ux%u%s  %8.1f us %6.2f TFLOP/s\n",
+           c->name, s->sequences, s->queries, s->keys, team ? team->down : 0,
+           team ? team->across : 0, chosen ? "*" : " ", ms * 1e3,
+           4e-9 * (double)(s->sequences * s->queries * s->keys) * (double)width / ms);
+    fflush(stdout);
+}
+
 static void bench_attention(bench *b, const char *name, pv_attention_shape s)
 {
+    static const vk_team others[] = {{1, 1, 0}, {1, 2, 0}, {2, 1, 0}, {2, 4, 0}, {3, 1, 0},
+                                     {3, 4, 0}, {6, 1, 0}, {6, 2, 0}};
     size_t width = s.heads * s.dim, rows = s.sequences * s.keys;
     if (rows < b->least_rows || rows > b->most_rows || (b->only && !strstr(name, b->only)))
         return;
-    pv_tensor qkv = random_tensor(b, rows, 3 * width), y = random_tensor(b, rows, width);
-    pv_tensor q = pv_columns(qkv, 0, width);
-    q.rows = y.rows = s.sequences * s.queries;
-    pv_plan *plan;
-    must(pv_plan_begin(&b->device->base, &plan, &err));
-    for (int i = 0; i < COPIES; i++)
-        pv_attention(plan, q, pv_columns(qkv, width, width), pv_columns(qkv, 2 * width, width), &s,
-                     y);
-    double ms = time_plan(plan) / COPIES;
-    printf("%-16s %zu sequences, %zu queries, %zu keys  %8.1f us %6.2f TFLOP/s\n", name,
-           s.sequences, s.queries, s.keys, ms * 1e3,
-           4e-9 * (double)(s.sequences * s.queries * s.keys) * (double)width / ms);
-    fflush(stdout);
-    pv_buffer_destroy(&b->device->base, qkv.buffer);
-    pv_buffer_destroy(&b->device->base, y.buffer);
+    pv_store *store;
+    must(pv_store_create(&b->device->base, b->precision, &store, &err));
+    attention_case c = {name, s, random_tensor(b, rows, 3 * width),
+                        random_operand(b, store, s.sequences * s.queries, width)};
+    warm_up(b, c.qkv);
+    const vk_teams teams = pv_vk_teams();
+    bench_team(b, &c, NULL);
+    for (size_t i = 0; i < teams.count; i++)
+        if (pv_vk_team_runs(b->device, (vk_layout)c.y.form, &s, &teams.at[i]))
+            bench_team(b, &c, &teams.at[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (pv_vk_team_runs(b->device, (vk_layout)c.y.form, &s, &others[i]))
+            bench_team(b, &c, &others[i]);
+    pv_buffer_destroy(&b->device->base, c.qkv.buffer);
+    pv_buffer_destroy(&b->device->base, c.y.buffer);
+    pv_store_destroy(store);
 }
 
 static void bench_layernorm(bench *b, const char *name, size_t rows, size_t cols)
@@ -264,9 +295,9 @@ static void bench_all(bench *b)
 static vk_tile read_tile(const char *text)
 {
     vk_tile t = {0};
-    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
-               &t.chunk) != 7) {
-        fprintf(stderr, "bench_vulkan: --tile %s: expected 7 numbers\n", text);
+    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
+               &t.chunk, &t.ahead) != 8) {
+        fprintf(stderr, "bench_vulkan: --tile %s: expected 8 numbers\n", text);
         exit(2);
     }
     return t;
