@@ -42,6 +42,7 @@ static const vk_tile tiles_matrix[] = {
     {96, 96, 64, 48, 48, 1, 0, 100, 0, 0},
     {64, 64, 128, 32, 32, 2, 0, 100, 0, 2048},
     {64, 64, 64, 32, 32, 1, 0, 100, 0, 0},
+    {64, 64, 128, 32, 32, 2, 0, 96, 0, 0},
     /* one: what counts is how often shared memory is filled and waited for */
     {32, 32, 256, 16, 16, 2, 0, 0, 0, 2048},
     {32, 32, 128, 16, 16, 2, 0, 0, 0, 0},
@@ -50,15 +51,16 @@ static const vk_tile tiles_matrix[] = {
 };
 
 /* The same in two parts, which take twice the shared memory and, with chunks that are summed up
- * apart, twice the registers. */
+ * apart, twice the registers: 128 x 128 reaches 76 TFLOP/s, which is 228 of products. */
 static const vk_tile tiles_split[] = {
     {32, 16, 128, 16, 16, 4, 0, 0, 16, 0},
+    {64, 64, 64, 32, 32, 2, 0, 500, 0, 2048},
     {96, 128, 32, 48, 32, 1, 0, 90, 0, 2048},
     {128, 128, 32, 32, 64, 1, 0, 110, 0, 0},
     {96, 128, 32, 48, 32, 1, 0, 90, 0, 0},
     {64, 64, 64, 32, 32, 2, 0, 100, 0, 0},
-    {32, 32, 128, 16, 16, 4, 0, 0, 0, 2048},
-    {32, 32, 64, 16, 16, 2, 0, 0, 0, 0},
+    {32, 32, 64, 16, 16, 2, 0, 200, 0, 0},
+    {32, 32, 128, 16, 16, 4, 0, 0, 0, 0},
     {32, 32, 64, 16, 16, 1, 0, 0, 0, 0},
 };
 

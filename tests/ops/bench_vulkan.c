@@ -5,7 +5,7 @@
  * every team, 0 x 0 being that of threads, and LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
- *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK,AHEAD]...
+ *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
  *
  * --only: cases whose name has TEXT in it; --rows: with so many rows; --tile: more classes to
  * try, beside those of the library.
@@ -148,9 +148,9 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
         pv_linear(plan, x, &weights[i], s->epilogue, y);
     }
     double ms = time_plan(plan) / COPIES;
-    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u ahead %u%s  %8.1f us %6.2f TFLOP/s\n",
+    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s  %8.1f us %6.2f TFLOP/s\n",
            s->name, s->m, s->n, s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn,
-           tile->split, tile->chunk, tile->ahead, chosen ? "*" : " ", ms * 1e3,
+           tile->split, tile->chunk, chosen ? "*" : " ", ms * 1e3,
            2e-9 * (double)s->m * (double)s->n * (double)s->k / ms);
     fflush(stdout);
 }
@@ -295,9 +295,9 @@ static void bench_all(bench *b)
 static vk_tile read_tile(const char *text)
 {
     vk_tile t = {0};
-    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
-               &t.chunk, &t.ahead) != 8) {
-        fprintf(stderr, "bench_vulkan: --tile %s: expected 8 numbers\n", text);
+    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
+               &t.chunk) != 7) {
+        fprintf(stderr, "bench_vulkan: --tile %s: expected 7 numbers\n", text);
         exit(2);
     }
     return t;
