@@ -26,6 +26,7 @@ endfunction()
 
 psgvit_mock_test(fault_vulkan_calls fault/vulkan/test_calls.c)
 psgvit_mock_test(fault_vulkan_devices fault/vulkan/test_devices.c)
+psgvit_mock_test(fault_vulkan_night fault/vulkan/test_night.c)
 foreach(part cache limits lost)
     psgvit_mock_test(fault_vulkan_${part} fault/vulkan/test_${part}.c)
 endforeach()

@@ -54,11 +54,11 @@ psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err)
     while (result == VK_NOT_READY && now() - start < POLL_SECONDS);
     if (result == VK_NOT_READY)
         result = device->api.WaitForFences(device->device, 1, &fence, VK_TRUE, most);
+    if (result == VK_SUCCESS) /* a fence that stays signalled would end the next wait at once */
+        result = device->api.ResetFences(device->device, 1, &fence);
     if (result != VK_SUCCESS)
         pv_vk_give_up(device, result);
     PV_VK_TRY(device, result, "waiting for the device", err);
-    PV_VK_TRY(device, device->api.ResetFences(device->device, 1, &fence), "resetting a fence",
-              err);
     return PSGVIT_OK;
 }
 

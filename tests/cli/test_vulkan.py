@@ -95,6 +95,24 @@ class Vulkan(harness.Case):
         np.testing.assert_allclose(found, self.tensors("x.safetensors")["logits"], rtol=0,
                                    atol=1e-5)
 
+    def test_profile(self):
+        """The same steps as on the CPU, but those that it needs no dispatch for, by the device's
+        clock; each names its shader."""
+        steps = {}
+        for backend in "cpu", "vulkan":
+            p = self.run_tool("psgvit-bench", "osf-nano", "--backend", backend, "--batch", "2",
+                              "--runs", "2", "--profile", "--json")
+            (row,) = json.loads(p.stdout)
+            steps[backend] = {(s["op"], s["shape"]): s for s in row["profile"]}
+        self.assertEqual(set(steps["vulkan"]), set(steps["cpu"]))
+        for key, step in steps["vulkan"].items():
+            other = steps["cpu"][key]
+            self.assertEqual((step["count"], step["flops"]), (other["count"], other["flops"]))
+            self.assertTrue(step["kernel"].startswith(step["op"]), step["kernel"])
+            self.assertGreater(step["ms"], 0)
+        total = sum(step["ms"] for step in steps["vulkan"].values())
+        self.assertTrue(0.2 < total / row["gpu_ms"] < 5, (total, row["gpu_ms"]))
+
     def test_by_name(self):
         cpu, gpu = self.devices()
         out = ["-o", "x.safetensors", "--input-format", "raw", "short.bin"]

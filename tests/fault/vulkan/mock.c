@@ -240,6 +240,8 @@ const mock_controls *mock_controls_get(void)
         .memory = mock_limit_memory,
         .allocated = mock_allocated,
         .submits = mock_submits,
+        .under_way = mock_under_way,
+        .most_under_way = mock_most_under_way,
         .cache_bytes = mock_cache_bytes,
     };
     return &controls;

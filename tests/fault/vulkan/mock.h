@@ -68,6 +68,8 @@ typedef struct mock_controls {
     void (*memory)(uint64_t bytes);
     uint64_t (*allocated)(void); /* bytes that are alive */
     long (*submits)(void); /* of all time */
+    long (*under_way)(void);      /* submits with a fence that has not been reset since */
+    long (*most_under_way)(void); /* at once, since the last call of this */
     size_t (*cache_bytes)(void); /* of compiled shaders that it was ever given */
 } mock_controls;
 

@@ -71,6 +71,8 @@ bool mock_strict(void); /* is one alive that allows the least? */
 PFN_vkVoidFunction mock_pipeline_function(const char *name);
 PFN_vkVoidFunction mock_device_function(const char *name);
 long mock_submits(void);
+long mock_under_way(void);
+long mock_most_under_way(void);
 size_t mock_cache_bytes(void);
 void mock_limit_memory(uint64_t bytes);
 uint64_t mock_allocated(void);

@@ -12,7 +12,7 @@ enum { DEVICES = 8, MEMORIES = 1024 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static mock_state devices[DEVICES];
-static long all_submits;
+static long all_submits, under_way, most_under_way;
 static uint64_t allocated, most_allocated;
 static struct {
     VkDevice device;
@@ -42,6 +42,18 @@ bool mock_strict(void)
 long mock_submits(void)
 {
     return all_submits;
+}
+
+long mock_under_way(void)
+{
+    return under_way;
+}
+
+long mock_most_under_way(void)
+{
+    long most = most_under_way;
+    most_under_way = under_way;
+    return most;
 }
 
 void mock_limit_memory(uint64_t bytes)
@@ -161,6 +173,10 @@ static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkS
     if (lost)
         return VK_ERROR_DEVICE_LOST;
     VkResult result = mock_real.QueueSubmit(queue, count, infos, fence);
+    pthread_mutex_lock(&lock);
+    under_way += result == VK_SUCCESS && fence;
+    most_under_way = under_way > most_under_way ? under_way : most_under_way;
+    pthread_mutex_unlock(&lock);
     VkFence mine = VK_NULL_HANDLE;
     VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     if (result == VK_SUCCESS)
@@ -216,6 +232,9 @@ static VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t count, cons
 static VkResult VKAPI_CALL reset_fences(VkDevice device, uint32_t count, const VkFence *fences)
 {
     MOCK_MAY_FAIL(ResetFences, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    pthread_mutex_lock(&lock);
+    under_way -= count;
+    pthread_mutex_unlock(&lock);
     return mock_real.ResetFences(device, count, fences);
 }
 

@@ -67,6 +67,14 @@ static void *open_own(void *user)
     return NULL;
 }
 
+/* One epoch, and three of which two are under way at a time. */
+static test_job shape(const vector_case *c, size_t index)
+{
+    test_job job = job_make(c, index ? 3 : 1);
+    job.batch = 1;
+    return job;
+}
+
 static void run(void *(*body)(void *))
 {
     psgvit_error err;
@@ -80,14 +88,14 @@ static void run(void *(*body)(void *))
     vector_open(&c, TESTS_DIR "/vectors", "osf_one_head", 1);
     vector_encoder_open(&e, &c, device);
     for (size_t s = 0; s < SHAPES; s++) {
-        expected[s] = job_make(&c, s + 1);
+        expected[s] = shape(&c, s);
         job_run(&e, &expected[s]);
     }
     for (int i = 0; i < CALLERS; i++)
         callers[i] = (caller){.device = device,
                               .c = &c,
                               .e = &e,
-                              .job = {job_make(&c, 1), job_make(&c, 2)},
+                              .job = {shape(&c, 0), shape(&c, 1)},
                               .expected = expected,
                               .first = i};
     job_run_threads(callers, CALLERS, sizeof *callers, body);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A night on Vulkan: while a batch computes, the next is submitted already, and neither a device
+ * that is lost with two under way nor a call that fails leaves one behind.
+ */
+#include "fault/vulkan/stage.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { EPOCHS = 6 };
+
+typedef struct scene {
+    vector_case c;
+    psgvit_device *device;
+    vector_encoder e;
+    test_job job;
+} scene;
+
+/* blocks 0: all of them, and the truth is theirs. */
+static void scene_open(scene *s, const char *name, size_t blocks)
+{
+    psgvit_error err;
+    *s = (scene){0};
+    vector_open(&s->c, TESTS_DIR "/vectors", name, blocks);
+    if (stage_open(&s->device, PSGVIT_BACKEND_VULKAN, NULL, NULL, &err) ||
+        stage_encoder(&s->e, &s->c, s->device, &err))
+        fail_msg("%s", err.message);
+    s->job = job_make(&s->c, EPOCHS);
+}
+
+static void scene_close(scene *s)
+{
+    vector_encoder_close(&s->e);
+    psgvit_device_close(&s->device);
+    job_free(&s->job);
+    vector_close(&s->c);
+}
+
+/* The next batch is submitted before the outputs of the one before are told. */
+static void one_more_under_way(void *user, size_t done, size_t total)
+{
+    *(size_t *)user += 1;
+    assert_int_equal(stage_mock()->under_way(), done < total);
+}
+
+static void two_under_way(const char *name)
+{
+    scene s;
+    size_t batches = 0;
+    scene_open(&s, name, 0);
+    s.job.progress = one_more_under_way;
+    s.job.user = &batches;
+    (void)stage_mock()->most_under_way();
+    s.job.batch = EPOCHS;
+    job_run(&s.e, &s.job);
+    assert_int_equal(stage_mock()->most_under_way(), 1);
+    for (s.job.batch = 1; s.job.batch < EPOCHS; s.job.batch++) {
+        batches = 0;
+        job_clear(&s.c, &s.job);
+        job_run(&s.e, &s.job);
+        stage_assert_true(&s.c, &s.job);
+        assert_int_equal(batches, (EPOCHS + s.job.batch - 1) / s.job.batch);
+        assert_int_equal(stage_mock()->most_under_way(), 2);
+        assert_int_equal(stage_mock()->under_way(), 0);
+    }
+    scene_close(&s);
+}
+
+static void test_two_under_way(void **state)
+{
+    (void)state;
+    two_under_way("osf_one_head");
+    two_under_way("eegpt_odd");
+}
+
+/* Samples of the next batch that are not finite, and a job that is cancelled. */
+static int cancel(void *user)
+{
+    return ++*(int *)user == 3;
+}
+
+static void test_ended(void **state)
+{
+    (void)state;
+    psgvit_error err;
+    scene s;
+    int calls = 0;
+    scene_open(&s, "osf_one_head", 0);
+    s.job.batch = 2;
+    float *sample = (float *)(uintptr_t)&s.job.signal[3 * s.c.channels * s.c.samples];
+    const float was = *sample;
+    *sample = INFINITY;
+    job_clear(&s.c, &s.job);
+    assert_int_equal(job_encode(&s.e, &s.job, &err), PSGVIT_E_INPUT);
+    stage_expect_part(err.message, "epoch 3, channel 0 (");
+    assert_int_equal(stage_mock()->under_way(), 0);
+    *sample = was;
+    s.job.cancel = cancel;
+    s.job.user = &calls;
+    assert_int_equal(job_encode(&s.e, &s.job, &err), PSGVIT_E_CANCELLED);
+    stage_expect_part(err.message, "cancelled after 2 of 6 epochs");
+    assert_int_equal(stage_mock()->under_way(), 0);
+    s.job.cancel = NULL;
+    job_run(&s.e, &s.job);
+    stage_assert_true(&s.c, &s.job);
+    scene_close(&s);
+}
+
+/* What is under way when the device goes is not waited for: that could take for ever. */
+static void give_up(const mock_device *bad, const char *sentence)
+{
+    psgvit_error err;
+    scene s;
+    stage_mock()->keep(false);
+    stage_mock()->present(bad, 1);
+    scene_open(&s, "osf_one_head", 0);
+    s.job.batch = 1;
+    assert_int_equal(job_encode(&s.e, &s.job, &err), PSGVIT_E_DEVICE);
+    stage_expect_part(err.message, sentence);
+    assert_int_equal(job_encode(&s.e, &s.job, &err), PSGVIT_E_DEVICE);
+    stage_expect_part(err.message, "the device was lost in an earlier call");
+    scene_close(&s);
+    stage_assert_clean();
+}
+
+static void test_lost(void **state)
+{
+    (void)state;
+    PRESENT({.name = "good", .type = DISCRETE});
+    scene s;
+    long submits = stage_mock()->submits();
+    scene_open(&s, "osf_one_head", 0);
+    submits = stage_mock()->submits() - submits;
+    scene_close(&s);
+    mock_device lost = {.name = "lost", .type = DISCRETE, .lost_at = submits + 3};
+    give_up(&lost, "lost: submitting work failed: VK_ERROR_DEVICE_LOST (-4)");
+    mock_device hangs = {.name = "hangs", .type = DISCRETE, .hangs_at = submits + 3};
+    give_up(&hangs, "hangs: waiting for the device failed: VK_TIMEOUT (2)");
+}
+
+static void assert_near(const scene *s, const test_job *expected)
+{
+    for (size_t i = 0; i < s->c.output_count; i++)
+        for (size_t k = 0; k < expected->room[i]; k++)
+            if (!(fabsf(s->job.out[i][k] - expected->out[i][k]) <= 1e-5f))
+                fail_msg("%s, value %zu: %.9g, expected %.9g", s->c.outputs[i].name, k,
+                         (double)s->job.out[i][k], (double)expected->out[i][k]);
+}
+
+/* An encoder whose pool is empty, and a device that is not lost: opening one takes its time. */
+static void renew(scene *s, bool lost)
+{
+    psgvit_error err;
+    vector_encoder_close(&s->e);
+    if (lost)
+        psgvit_device_close(&s->device);
+    if ((lost && stage_open(&s->device, PSGVIT_BACKEND_VULKAN, NULL, NULL, &err)) ||
+        stage_encoder(&s->e, &s->c, s->device, &err))
+        fail_msg("%s", err.message);
+}
+
+/* Runs the job, after one in which call n failed. Returns the function that did. */
+static const char *fail_at(scene *s, long n, const test_job *expected, long *failures)
+{
+    psgvit_error err;
+    long before = stage_mock()->under_way();
+    stage_mock()->arm(n, (unsigned)n, NULL);
+    psgvit_status status = job_encode(&s->e, &s->job, &err);
+    const char *function = stage_mock()->disarm();
+    assert_true(function || !status);
+    *failures += status != PSGVIT_OK;
+    if (!status)
+        assert_near(s, expected);
+    status = job_encode(&s->e, &s->job, &err);
+    if (!status) {
+        assert_near(s, expected);
+        assert_int_equal(stage_mock()->under_way(), before);
+    } else if (status != PSGVIT_E_DEVICE || !strstr(err.message, "was lost")) {
+        fail_msg("%s, then: %s", function, err.message);
+    }
+    renew(s, status != PSGVIT_OK);
+    return function;
+}
+
+/* Every call of a job with two batches under way fails in turn. */
+static void test_calls(void **state)
+{
+    (void)state;
+    scene s;
+    scene_open(&s, "osf_one_head", 1);
+    test_job expected = job_make(&s.c, 3);
+    job_run(&s.e, &expected);
+    job_free(&s.job);
+    s.job = job_make(&s.c, 3);
+    s.job.batch = 2;
+    renew(&s, false);
+    long n = 1, failures = 0;
+    while (fail_at(&s, n, &expected, &failures))
+        n++;
+    printf("%ld calls, %ld failures of the job\n", n - 1, failures);
+    assert_true(failures > 0 && failures < n - 1); /* memory that runs out need not end it */
+    job_free(&expected);
+    scene_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_two_under_way, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_ended, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_lost, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_calls, stage_setup, stage_teardown),
+    };
+    return cmocka_run_group_tests_name("a night on Vulkan", tests, NULL, NULL);
+}
