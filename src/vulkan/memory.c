@@ -63,8 +63,9 @@ static psgvit_status allocate(vk_device *d, vk_buffer *b, vk_place place, psgvit
                                  .allocationSize = needs.size,
                                  .memoryTypeIndex = (uint32_t)type};
     VkResult result = d->api.AllocateMemory(d->device, &info, NULL, &b->memory);
-    char what[64];
-    snprintf(what, sizeof what, "allocating %llu bytes of memory", (unsigned long long)needs.size);
+    char what[96];
+    snprintf(what, sizeof what, "allocating %llu bytes of memory (the device has %llu in all)",
+             (unsigned long long)needs.size, (unsigned long long)d->base.info.memory_bytes);
     PV_VK_TRY(d, result, what, err);
     PV_VK_TRY(d, d->api.BindBufferMemory(d->device, b->buffer, b->memory, 0), "binding memory",
               err);

@@ -309,7 +309,7 @@ psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range ra
 /* What a new device has to prove: linear layers in f32, and attention. PSGVIT_E_DEVICE with the op,
  * its tiles and both numbers if it computes wrong. */
 psgvit_status pv_vk_self_test(vk_device *device, psgvit_error *err);
-/* A linear layer with GELU in every class of tiles of a precision, unless that has been proven. A
+/* The MLP of a block, in every class of tiles of a precision, unless that has been proven. A
  * failure is not kept: the next call tries again. Thread-safety: safe. */
 psgvit_status pv_vk_prove(vk_device *device, psgvit_precision precision, psgvit_error *err);
 

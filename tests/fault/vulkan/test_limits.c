@@ -110,12 +110,12 @@ static void test_memory(void **state)
     vector_open(&c, TESTS_DIR "/vectors", "osf_one_head", 0);
     mock->memory(1 << 10);
     stage_refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_MEMORY,
-                 " bytes of memory failed: VK_ERROR_OUT_OF_DEVICE_MEMORY (-2)", NULL);
+                 " in all) failed: VK_ERROR_OUT_OF_DEVICE_MEMORY (-2)", NULL);
     mock->memory(0);
     assert_int_equal(stage_open(&device, PSGVIT_BACKEND_VULKAN, NULL, &log, &err), PSGVIT_OK);
     mock->memory(1 << 10);
     assert_int_equal(stage_encoder(&e, &c, device, &err), PSGVIT_E_MEMORY);
-    stage_expect_part(err.message, " bytes of memory failed: VK_ERROR_OUT_OF_DEVICE_MEMORY (-2)");
+    stage_expect_part(err.message, " in all) failed: VK_ERROR_OUT_OF_DEVICE_MEMORY (-2)");
     mock->memory(0);
     assert_int_equal(stage_encoder(&e, &c, device, &err), PSGVIT_OK);
     uint64_t before = mock->allocated();
