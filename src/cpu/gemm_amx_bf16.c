@@ -17,7 +17,7 @@
 enum {
     MC = 256,  /* rows of x that stay in L2 ... */
     KO = 1536, /* ... for this much of k: 786 KB */
-    KC = 384,  /* of a panel of W that stays in L1: 24 KB */
+    KC = 256,  /* of a panel of W that stays in L1: 16 KB */
     LINE = 64 / sizeof(amx_bf16)
 };
 
@@ -53,7 +53,8 @@ typedef struct ahead {
 
 /* sums (+)= x W^T for one block and `steps` of k. */
 static void block(amx_bf16 (*x0)[AMX_WORDS], amx_bf16 (*x1)[AMX_WORDS],
-                  const amx_bf16 *w, size_t steps, amx_sums sums, int accumulate, ahead *next)
+                  const amx_bf16 *w, size_t steps, amx_sums sums, int accumulate, ahead *next,
+                  amx_fetch y)
 {
     enum { W_STRIDE = AMX_PANEL * 2 * sizeof(amx_bf16) };
     const amx_bf16 *line = next->line;
@@ -69,6 +70,7 @@ static void block(amx_bf16 (*x0)[AMX_WORDS], amx_bf16 (*x1)[AMX_WORDS],
         _tile_dpbf16ps(3, 5, 7);
         for (size_t i = 0; i < next->each && line < next->end; i++, line += LINE)
             _mm_prefetch((const char *)line, _MM_HINT_T1);
+        amx_fetch_step(&y);
     }
     amx_end(sums);
     next->line = line;
@@ -93,9 +95,13 @@ static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *
                                           : w + count * AMX_STEP * AMX_PANEL;
             size_t lines = end ? 0 : count * AMX_STEP * AMX_PANEL / LINE;
             ahead next = {behind, behind + lines * LINE, (lines / count + blocks - 1) / blocks};
-            for (size_t b = 0; b < blocks; b++)
+            for (size_t b = 0; b < blocks; b++) {
+                amx_fetch y = {0};
+                if (last)
+                    y = amx_fetch_of(op, m, b, column, count);
                 block(work->x[2 * b] + first, work->x[2 * b + 1] + first, w, count, work->sums[b],
-                      first > 0, &next);
+                      first > 0, &next, y);
+            }
         }
         amx_store(op, kernels, work->sums, m, column, accumulate, k[1] == op->k);
     }
