@@ -54,7 +54,8 @@ static const char help[] =
 
 enum {
     WARM_UP = 2,
-    WARM_UP_MS = 300, /* a GPU takes its time to raise its clock */
+    WARM_UP_MS = 300,
+    GPU_WARM_UP_MS = 1500, /* an H200 computes at a third of its speed for the first second */
     CHILDREN = 3,
     MOST_RUNS = 100000,
     MOST_BATCH = 65536,
@@ -277,7 +278,7 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
     size_t warm = WARM_UP;
     for (size_t i = 0; i < warm + runs && !interrupt_code(); i++) {
         double start = cli_clock();
-        if (i + 1 == warm && start - begin < WARM_UP_MS)
+        if (i + 1 == warm && start - begin < (model->device_ms > 0 ? GPU_WARM_UP_MS : WARM_UP_MS))
             warm++;
         psgvit_status status = bench_model_run(model, err);
         double took = cli_clock() - start;
