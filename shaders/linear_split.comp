@@ -2,7 +2,8 @@
 /*
  * A linear layer with the error of float32 by three products of f16 (linear_matrix.glsl). Weights
  * come multiplied by a power of two that brings the largest one below 2^14. Activations are taken
- * as they are; where one is beyond f16, `flag` is set, and the caller computes again by linear.comp.
+ * as they are; where one is beyond f16, `flag` is set, and the caller computes again by
+ * linear.comp.
  */
 #version 450
 #pragma use_vulkan_memory_model

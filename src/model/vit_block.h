@@ -48,8 +48,8 @@ typedef struct pv_vit_memory {
 bool pv_vit_memory_lay(pv_vit_memory *memory, const pv_vit_shape *shape, pv_buffer *buffer,
                        size_t *offset);
 
-/* All blocks, whose weights are in `store`, over memory->x [S*N, D]. Returns where the result is: x,
- * or `kept` [S*count, D]. */
+/* All blocks, whose weights are in `store`, over memory->x [S*N, D]. Returns where the result is:
+ * x, or `kept` [S*count, D]. */
 pv_tensor pv_vit_blocks(pv_plan *plan, const pv_store *store, const pv_vit_block *blocks,
                         size_t depth, const pv_vit_shape *shape, const pv_vit_memory *memory);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A norm, a layer with GELU and a layer, as in a block of a model: what goes from one to the next is
- * an operand, which the backend may keep in a form of its own. */
+/*
+ * A norm, a layer with GELU and a layer, as in a block of a model: what goes from one to the next
+ * is an operand, which the backend may keep in a form of its own.
+ */
 #include "ops/cases.h"
 #include "ops/ops_fixture.h"
 
