@@ -73,8 +73,8 @@ static void split_x(const float *x, size_t stride, size_t rows, size_t width, am
         }
 }
 
-/* Goes through the packed floats of a chunk of W, a row of a tile at a time, and fetches what stands
- * 4 KB behind: at 1, 16 and 48 KB and with half of the lines it was as fast at best. */
+/* Goes through the packed floats of a chunk of W, a row of a tile at a time, and fetches what
+ * stands 4 KB behind: at 1, 16 and 48 KB and with half of the lines it was as fast at best. */
 typedef struct w_cursor {
     const float *from, *end;
     amx_bf16 *to; /* tiles in the same order */
