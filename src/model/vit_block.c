@@ -80,7 +80,12 @@ pv_tensor pv_vit_blocks(pv_plan *plan, const pv_store *store, const pv_vit_block
 {
     pv_vit_memory m = *memory;
     m.h = pv_operand(plan, store, m.h);
-    m.att = pv_operand(plan, store, m.att);
+    if (shape->head_dim % 4 == 0) {
+        const pv_attention_shape attention = attention_shape(shape, shape->tokens);
+        m.att = pv_operand(plan, store, m.att);
+        if (m.att.form)
+            m.qkv = pv_attention_operand(plan, store, m.qkv, &attention);
+    }
     m.hid = pv_operand(plan, store, m.hid);
     for (size_t i = 0; i + 1 < depth; i++)
         block(plan, &blocks[i], shape, &m);

@@ -144,6 +144,13 @@ pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
     return backend->operand ? backend->operand(plan, store, t) : t;
 }
 
+pv_tensor pv_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                               const pv_attention_shape *shape)
+{
+    const pv_backend *backend = plan->device->backend;
+    return backend->attention_operand ? backend->attention_operand(plan, store, t, shape) : t;
+}
+
 void pv_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias, pv_tensor y)
 {
     RECORD(plan,
@@ -196,7 +203,8 @@ void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
 {
     size_t width = s->heads * s->dim;
     RECORD(plan,
-           s->keys && s->dim && !q.form && !k.form && !v.form &&
+           s->keys && s->dim && q.form == k.form && q.form == v.form &&
+               (!q.form || q.form == y.form) && (!y.form || s->dim % 4 == 0) &&
                is_shape(q, s->sequences * s->queries, width) &&
                is_shape(k, s->sequences * s->keys, width) && is_shape(v, k.rows, width) &&
                is_shape(y, q.rows, width),

@@ -144,6 +144,10 @@ void pv_plan_destroy(pv_plan *plan);
  * otherwise be converted by each of many readers. Where that gains nothing, t as it is. All other
  * tensors are float32. */
 pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
+/* The same for q, k and v side by side in the columns of t, which linear layers write and nothing
+ * but attentions of this shape, with any number of queries and sequences, will read. */
+pv_tensor pv_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                               const pv_attention_shape *shape);
 
 /* y[b, o, :] = bias[o] + sum over c of weight[o, c] * x[b, c, :].
  * x [B*C, T], weight [C', C], bias [1, C'], y [B*C', T]. */
@@ -164,7 +168,8 @@ void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_t
 void pv_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight, pv_tensor y);
 
 /* y = softmax(scale * q k^T) v for each sequence and head; heads lie side by side in the columns.
- * q, y [S*queries, H*d], k, v [S*keys, H*d]; y is none of the others. */
+ * q, y [S*queries, H*d], k, v [S*keys, H*d]; y is none of the others, and an operand only if
+ * 4 | d. Where q, k and v are operands, y is one, too. */
 void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
                   const pv_attention_shape *shape, pv_tensor y);
 
@@ -197,6 +202,8 @@ struct pv_backend {
     psgvit_status (*plan_wait)(pv_plan *plan, psgvit_error *err); /* or NULL: start has computed */
     void (*plan_destroy)(pv_plan *plan);
     pv_tensor (*operand)(const pv_plan *plan, const pv_store *store, pv_tensor t); /* or NULL */
+    pv_tensor (*attention_operand)(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                                   const pv_attention_shape *shape); /* or NULL */
 
     /* Each returns what goes into the plan's error if it can't be recorded. */
     psgvit_status (*mix_channels)(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,

@@ -16,7 +16,7 @@ typedef struct pv_buffer {
 typedef struct pv_tensor {
     pv_buffer *buffer;
     size_t offset, rows, cols, stride;
-    int form; /* 0; or what pv_operand made it: whole rows, in the same memory, but not float32 */
+    int form; /* 0; or what pv_operand made it: in the same memory, but not float32 */
 } pv_tensor;
 
 /* [rows, cols] without gaps from `offset` on. */
@@ -25,10 +25,12 @@ static inline pv_tensor pv_view(pv_buffer *buffer, size_t offset, size_t rows, s
     return (pv_tensor){buffer, offset, rows, cols, cols, 0};
 }
 
-/* Columns [first, first + cols) of t, which is float32. */
+/* Columns [first, first + cols) of t, which is float32 or what pv_attention_operand made it: then
+ * its numbers have 16 bits, and 8 | first. */
 static inline pv_tensor pv_columns(pv_tensor t, size_t first, size_t cols)
 {
-    return (pv_tensor){t.buffer, t.offset + first, t.rows, cols, t.stride, 0};
+    const size_t offset = t.offset + (t.form ? first / 2 : first);
+    return (pv_tensor){t.buffer, offset, t.rows, cols, t.stride, t.form};
 }
 
 /* t, which is float32 without gaps, seen as [rows, cols] with the same number of elements. */

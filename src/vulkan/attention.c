@@ -16,8 +16,8 @@
 static const vk_team teams[] = {
     {3, 2, 264},
     {2, 2, 132},
-    {1, 4, 0},
-    {1, 1, 0}, /* what fits 32 KiB of shared memory in two parts */
+    {1, 4, 0}, /* from here on for any number of queries: pv_vk_attention_operand relies on it */
+    {1, 1, 0}, /* needs the least shared memory */
 };
 
 vk_teams pv_vk_teams(void)
@@ -64,6 +64,15 @@ const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_att
             return &teams[i];
     }
     return NULL;
+}
+
+pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                                  const pv_attention_shape *s)
+{
+    const pv_tensor operand = pv_vk_operand(plan, store, t);
+    const vk_layout layout = (vk_layout)operand.form;
+    const bool one_part = layout == VK_LAYOUT_F16 || layout == VK_LAYOUT_BF16;
+    return one_part && pv_vk_team_for(pv_vk_device_of(plan), layout, s) ? operand : t;
 }
 
 /* ---- by threads ---- */
@@ -135,7 +144,7 @@ static void by_threads(const vk_device *device, const pv_attention_shape *s, int
     pv_vk_push(&j->d, s->dim);
 }
 
-static void by_matrices(const vk_device *device, const pv_attention_shape *s, int form,
+static void by_matrices(const vk_device *device, const pv_attention_shape *s, int form, bool ready,
                         const vk_team *t, job *j)
 {
     static const vk_module modules[] = {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_F16,
@@ -148,7 +157,8 @@ static void by_matrices(const vk_device *device, const pv_attention_shape *s, in
                                   subgroup,
                                   edge,
                                   (uint32_t)tiles_of(s->keys, edge),
-                                  (uint32_t)s->dim / edge};
+                                  (uint32_t)s->dim / edge,
+                                  ready};
     memcpy(j->constants, constants, sizeof constants);
     j->module = modules[form];
     j->rows = (size_t)t->down * edge;
@@ -184,7 +194,7 @@ psgvit_status pv_vk_record_team(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tens
     job j = {0};
     PV_TRY(bind(plan, (const pv_tensor[]){q, k, v, y}, &j, err));
     if (team && j.fours)
-        by_matrices(pv_vk_device_of(plan), s, y.form, team, &j);
+        by_matrices(pv_vk_device_of(plan), s, y.form, q.form != 0, team, &j);
     else
         by_threads(pv_vk_device_of(plan), s, y.form, &j);
     if (j.module == PV_MODULE_ATTENTION_SPLIT)

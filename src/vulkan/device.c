@@ -191,6 +191,7 @@ static const pv_backend vulkan_backend = {
     .plan_wait = pv_vk_plan_wait,
     .plan_destroy = pv_vk_plan_destroy,
     .operand = pv_vk_operand,
+    .attention_operand = pv_vk_attention_operand,
     .mix_channels = pv_vk_record_mix_channels,
     .patchify = pv_vk_record_patchify,
     .linear = pv_vk_record_linear,

@@ -286,6 +286,9 @@ psgvit_status pv_vk_packed_bytes(const vk_device *device, vk_layout layout, size
 
 /* An operand's form is its store's vk_layout; shaders/operand.glsl has how it lies in memory. */
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
+/* Columns of forms with two parts can't be viewed, so that there qkv stays float32. */
+pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                                  const pv_attention_shape *shape);
 psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
                                         pv_tensor bias, pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
