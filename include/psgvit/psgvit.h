@@ -182,9 +182,11 @@ typedef struct psgvit_device_params {
 typedef struct psgvit_device psgvit_device;
 
 /* Fails with PSGVIT_E_DEVICE if what was asked for is missing; never falls back silently. A Vulkan
- * device has to compute a linear layer and an attention right before it is taken. If one is lost or
- * hangs later, the call that meets it says so, every call after it fails at once, and closing
- * works: open an encoder on another device, or on a new handle of the same one. */
+ * device has to compute attention and a block's layers right before it is taken; in f16 and bf16,
+ * before its first encoder of that precision is opened, which fails else. If one is lost or hangs
+ * later, the call that meets it says so, every call after it fails at once, and closing works,
+ * though a device that never ends its work keeps the memory: open an encoder on another device, or
+ * on a new handle of the same one. */
 PSGVIT_API psgvit_status psgvit_device_open(psgvit_device **device,
                                             const psgvit_device_params *params, psgvit_error *err);
 /* Belongs to the device. */

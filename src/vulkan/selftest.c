@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a device has to prove, against the same in double on the CPU: attention, and the MLP of a
- * block in f32, when it is opened; the MLP in f16 or bf16 before there are weights of that
- * precision. Its second layer is computed in each class of tiles that the device may choose, since
- * a driver can get one wrong and another right. The kernels are those that the models use, with
- * the same constants, so that little is compiled that isn't needed afterwards.
+ * What a device has to prove, against the same in double on the CPU: attention and the MLP of a
+ * block, in f32 when it is opened, in f16 or bf16 before there are weights of that precision. The
+ * MLP's second layer is computed in each class of tiles that the device may choose, and attention
+ * with each team, since a driver can get one wrong and another right. The kernels are those that
+ * the models use, with the same constants, so that little is compiled that isn't needed afterwards.
  */
+#include "vulkan/attention.h"
 #include "vulkan/linear.h"
 
 #include <math.h>
@@ -26,10 +27,20 @@ enum {
 /* What right arithmetic stays well below: of the spread of an MLP's result, and of the largest
  * value of an attention. In a model of the arithmetic the largest errors are 0.19 of this in f16
  * and bf16, in float32 0.07 with rounded sums and 0.33 where each of 64 additions is cut off; f16
- * in the place of float32 makes 40. */
+ * in the place of float32 makes 40. Of attention: 0.2 in f16 and bf16. */
 static const double MLP_F32 = 256.0 / (1 << 24), MLP_F16 = 8.0 / (1 << 11),
-                    MLP_BF16 = 8.0 / (1 << 8), ATTENTION = 2e-5;
+                    MLP_BF16 = 8.0 / (1 << 8), ATTENTION_F32 = 2e-5, ATTENTION_F16 = 4e-3,
+                    ATTENTION_BF16 = 4e-2;
 static const float EPSILON = 1e-5f;
+
+/* Of attention; in front of a linear layer: two epochs of OSF and two heads. */
+enum {
+    MOST_KEYS = 91,
+    MOST_DIM = 64,
+    TEAM_ROWS = 2 * MOST_KEYS,
+    TEAM_WIDTH = 2 * MOST_DIM,
+    TEAM_QKV = TEAM_ROWS * 3 * TEAM_WIDTH,
+};
 
 /* The same numbers every time, in [-1, 1). */
 static void fill(float *values, size_t count, uint32_t seed)
@@ -57,6 +68,7 @@ typedef struct trial {
     size_t rows;
     float x[MOST_ROWS * WIDE], gamma[WIDE], beta[WIDE];
     float w1[HIDDEN * WIDE], b1[HIDDEN], w2[WIDE * HIDDEN], b2[WIDE];
+    float qkv[TEAM_QKV];
     double y[MOST_ROWS * WIDE];      /* the truth */
     double spread[MOST_ROWS * WIDE]; /* the root of the sum of all squares that were added */
 } trial;
@@ -118,6 +130,7 @@ static void prepare(trial *t, size_t rows)
     fill(t->b1, HIDDEN, 5);
     fill(t->w2, WIDE * HIDDEN, 6);
     fill(t->b2, WIDE, 7);
+    fill(t->qkv, TEAM_QKV, 8);
     for (size_t r = 0; r < rows; r += EACH)
         compute_row(t, r);
 }
@@ -184,6 +197,146 @@ static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, p
     return try_mlp(d, t, b, "linear layer in f32 beyond f16", true, err);
 }
 
+/* ---- attention ---- */
+
+/* qkv [sequences * keys, 3 * heads * dim], in [-1, 1), as an attention takes it. */
+typedef struct attention_trial {
+    pv_attention_shape shape;
+    const float *qkv;
+    const char *op;
+    double tolerance;
+} attention_trial;
+
+/* Of one query of one head: dim values. */
+static void attend(const attention_trial *t, size_t sequence, size_t query, size_t head, double *y)
+{
+    const pv_attention_shape *s = &t->shape;
+    const size_t width = s->heads * s->dim;
+    const float *q = t->qkv + (sequence * s->queries + query) * 3 * width + head * s->dim;
+    const float *rows = t->qkv + sequence * s->keys * 3 * width + head * s->dim;
+    double score[MOST_KEYS], most = -1e300, sum = 0.0;
+    for (size_t j = 0; j < s->keys; j++) {
+        score[j] = 0.0;
+        for (size_t i = 0; i < s->dim; i++)
+            score[j] += (double)s->scale * (double)q[i] * (double)rows[(3 * j + 1) * width + i];
+        most = fmax(most, score[j]);
+    }
+    memset(y, 0, s->dim * sizeof *y);
+    for (size_t j = 0; j < s->keys; j++) {
+        double p = exp(score[j] - most);
+        sum += p;
+        for (size_t i = 0; i < s->dim; i++)
+            y[i] += p * (double)rows[(3 * j + 2) * width + i];
+    }
+    for (size_t i = 0; i < s->dim; i++)
+        y[i] /= sum;
+}
+
+/* All that the first sequence and some others have. */
+static psgvit_status check_attention(const vk_device *d, const attention_trial *t, const float *y,
+                                     psgvit_error *err)
+{
+    const pv_attention_shape *s = &t->shape;
+    double expected[MOST_DIM];
+    for (size_t i = 0; i < s->sequences; i += 19)
+        for (size_t r = 0; r < s->queries; r++)
+            for (size_t h = 0; h < s->heads; h++) {
+                size_t at = ((i * s->queries + r) * s->heads + h) * s->dim;
+                attend(t, i, r, h, expected);
+                for (size_t c = 0; c < s->dim; c++)
+                    PV_TRY(compare(d, t->op, y, at + c, expected[c], t->tolerance, err));
+            }
+    return PSGVIT_OK;
+}
+
+/* ---- attention in front of a layer, which changes nothing ---- */
+
+typedef struct team_bench {
+    pv_store *store;
+    pv_buffer *x, *h, *y; /* [TEAM_ROWS, 3 * TEAM_WIDTH], and twice [TEAM_ROWS, TEAM_WIDTH] */
+    pv_linear_weight same;
+} team_bench;
+
+static void read_same(const void *source, size_t first, size_t count, float *values)
+{
+    (void)source;
+    memset(values, 0, count * TEAM_WIDTH * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i * TEAM_WIDTH + first + i] = 1.0f;
+}
+
+static psgvit_status try_team(vk_device *d, const attention_trial *t, const team_bench *b,
+                              const vk_team *team, psgvit_error *err)
+{
+    pv_tensor all = pv_view(b->x, 0, TEAM_ROWS, 3 * TEAM_WIDTH);
+    pv_tensor y = pv_view(b->y, 0, TEAM_ROWS, TEAM_WIDTH);
+    pv_plan *plan;
+    PV_TRY(pv_plan_begin(&d->base, &plan, err));
+    pv_tensor h = pv_operand(plan, b->store, pv_view(b->h, 0, TEAM_ROWS, TEAM_WIDTH));
+    psgvit_status status = pv_vk_record_team(
+        plan, pv_columns(all, 0, TEAM_WIDTH), pv_columns(all, TEAM_WIDTH, TEAM_WIDTH),
+        pv_columns(all, 2 * TEAM_WIDTH, TEAM_WIDTH), &t->shape, team, h, err);
+    pv_linear(plan, h, &b->same, PV_ADD, y);
+    if (!status)
+        status = pv_plan_finish(plan, err);
+    memcpy(b->x->host, t->qkv, TEAM_QKV * sizeof *t->qkv);
+    memset(b->y->host, 0, TEAM_ROWS * TEAM_WIDTH * sizeof *b->y->host);
+    if (!status)
+        status = pv_plan_submit(plan, err);
+    pv_plan_destroy(plan);
+    return status ? status : check_attention(d, t, b->y->host, err);
+}
+
+/* With every team that the device may choose, and without. */
+static psgvit_status try_each_team(vk_device *d, attention_trial *t, const team_bench *b,
+                                   psgvit_error *err)
+{
+    vk_matrix *same = (vk_matrix *)b->same.matrix; /* of a store that nobody else has */
+    const vk_tiles tiles = pv_vk_choices(d, same->layout);
+    const vk_teams teams = pv_vk_teams();
+    const char *precision = psgvit_precision_name(b->store->precision);
+    char op[96];
+    same->tile = &tiles.at[tiles.count - 1];
+    t->op = op;
+    for (size_t i = 0; i < teams.count; i++) {
+        if (!pv_vk_team_runs(d, same->layout, &t->shape, &teams.at[i]))
+            continue;
+        snprintf(op, sizeof op, "attention in %s with %u x %u subgroups", precision,
+                 teams.at[i].down, teams.at[i].across);
+        PV_TRY(try_team(d, t, b, &teams.at[i], err));
+    }
+    snprintf(op, sizeof op, "attention in front of a linear layer in %s", precision);
+    return try_team(d, t, b, NULL, err);
+}
+
+static psgvit_status try_teams(vk_device *d, pv_store *store, const float *qkv, psgvit_error *err)
+{
+    const double tolerance = store->precision == PSGVIT_F32   ? ATTENTION_F32
+                             : store->precision == PSGVIT_F16 ? ATTENTION_F16
+                                                              : ATTENTION_BF16;
+    attention_trial t = {{2, MOST_KEYS, MOST_KEYS, 2, MOST_DIM, 1.0f}, qkv, "", tolerance};
+    const float zeros[TEAM_WIDTH] = {0};
+    const pv_rows rows = {TEAM_WIDTH, TEAM_WIDTH, read_same, NULL};
+    team_bench b = {.store = store};
+    psgvit_status status = pv_store_matrix(store, &rows, &b.same.matrix, err);
+    if (!status)
+        status = pv_store_tensor(store, zeros, 1, TEAM_WIDTH, &b.same.bias, err);
+    if (!status)
+        status = pv_buffer_create(&d->base, TEAM_QKV, PV_HOST, &b.x, err);
+    if (!status)
+        status = pv_buffer_create(&d->base, TEAM_ROWS * TEAM_WIDTH, PV_DEVICE, &b.h, err);
+    if (!status)
+        status = pv_buffer_create(&d->base, TEAM_ROWS * TEAM_WIDTH, PV_HOST, &b.y, err);
+    if (!status)
+        status = try_each_team(d, &t, &b, err);
+    pv_buffer_destroy(&d->base, b.y);
+    pv_buffer_destroy(&d->base, b.h);
+    pv_buffer_destroy(&d->base, b.x);
+    return status;
+}
+
+/* ---- a precision ---- */
+
 /* The last class is what is left where no other suits. */
 static psgvit_status check_limits(const vk_device *d, psgvit_precision precision,
                                   psgvit_error *err)
@@ -227,6 +380,8 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
         status = pv_buffer_create(&d->base, t->rows * HIDDEN, PV_DEVICE, &b.hidden, err);
     if (!status)
         status = try_classes(d, t, &b, err);
+    if (!status)
+        status = try_teams(d, b.store, t->qkv, err);
     pv_buffer_destroy(&d->base, b.hidden);
     pv_buffer_destroy(&d->base, b.h);
     pv_buffer_destroy(&d->base, b.x);
@@ -251,69 +406,29 @@ psgvit_status pv_vk_prove(vk_device *d, psgvit_precision precision, psgvit_error
     return status;
 }
 
-/* ---- attention ---- */
+/* ---- attention in f32, which every device has ---- */
 
-enum { KEYS = 45, HEADS = 3, DIM = 20, WIDTH = HEADS * DIM, SEQUENCES = 96,
-       QKV = SEQUENCES * KEYS * 3 * WIDTH,
+enum { KEYS = 45, HEADS = 3, DIM = 20, SEQUENCES = 96, QKV = SEQUENCES * KEYS * 3 * HEADS * DIM,
        SCALE = 4 }; /* scores so far apart that a softmax which overflows or rounds is seen */
 
-/* Of one query of one head: DIM values. qkv [SEQUENCES * KEYS, 3 * WIDTH] */
-static void attend(const float *qkv, const pv_attention_shape *s, size_t sequence, size_t query,
-                   size_t head, double *y)
+static psgvit_status try_attention(vk_device *d, const attention_trial *t, pv_buffer *x,
+                                   pv_buffer *y, psgvit_error *err)
 {
-    const float *q = qkv + (sequence * s->queries + query) * 3 * WIDTH + head * DIM;
-    const float *rows = qkv + sequence * KEYS * 3 * WIDTH + head * DIM;
-    double score[KEYS], most = -1e300, sum = 0.0;
-    for (size_t j = 0; j < KEYS; j++) {
-        score[j] = 0.0;
-        for (size_t i = 0; i < DIM; i++)
-            score[j] += (double)SCALE * (double)q[i] * (double)rows[j * 3 * WIDTH + WIDTH + i];
-        most = fmax(most, score[j]);
-    }
-    memset(y, 0, DIM * sizeof *y);
-    for (size_t j = 0; j < KEYS; j++) {
-        double p = exp(score[j] - most);
-        sum += p;
-        for (size_t i = 0; i < DIM; i++)
-            y[i] += p * (double)rows[j * 3 * WIDTH + 2 * WIDTH + i];
-    }
-    for (size_t i = 0; i < DIM; i++)
-        y[i] /= sum;
-}
-
-/* All that the first sequence and some others have. */
-static psgvit_status check_attention(const vk_device *d, const pv_attention_shape *s,
-                                     const float *qkv, const float *y, psgvit_error *err)
-{
-    double expected[DIM];
-    for (size_t i = 0; i < s->sequences; i += 19)
-        for (size_t r = 0; r < s->queries; r++)
-            for (size_t h = 0; h < HEADS; h++) {
-                size_t at = (i * s->queries + r) * WIDTH + h * DIM;
-                attend(qkv, s, i, r, h, expected);
-                for (size_t c = 0; c < DIM; c++)
-                    PV_TRY(compare(d, "attention", y, at + c, expected[c], ATTENTION, err));
-            }
-    return PSGVIT_OK;
-}
-
-static psgvit_status try_attention(vk_device *d, const pv_attention_shape *s, const float *qkv,
-                                   pv_buffer *x, pv_buffer *y, psgvit_error *err)
-{
-    pv_tensor all = pv_view(x, 0, s->sequences * KEYS, 3 * WIDTH);
-    pv_tensor q = pv_columns(all, 0, WIDTH);
+    const pv_attention_shape *s = &t->shape;
+    const size_t width = s->heads * s->dim;
+    pv_tensor all = pv_view(x, 0, s->sequences * s->keys, 3 * width), q = pv_columns(all, 0, width);
     pv_plan *plan;
     q.rows = s->sequences * s->queries;
     PV_TRY(pv_plan_begin(&d->base, &plan, err));
-    pv_attention(plan, q, pv_columns(all, WIDTH, WIDTH), pv_columns(all, 2 * WIDTH, WIDTH), s,
-                 pv_view(y, 0, q.rows, WIDTH));
+    pv_attention(plan, q, pv_columns(all, width, width), pv_columns(all, 2 * width, width), s,
+                 pv_view(y, 0, q.rows, width));
     psgvit_status status = pv_plan_finish(plan, err);
-    memcpy(x->host, qkv, QKV * sizeof *qkv);
+    memcpy(x->host, t->qkv, QKV * sizeof *t->qkv);
     memset(y->host, 0xff, y->floats * sizeof *y->host); /* NaN: what is not written is wrong */
     if (!status)
         status = pv_plan_submit(plan, err);
     pv_plan_destroy(plan);
-    return status ? status : check_attention(d, s, qkv, y->host, err);
+    return status ? status : check_attention(d, t, y->host, err);
 }
 
 /* Tiles of 16, 32 and 48 queries (attention.c): one of each is the best for one of these. A GPU
@@ -328,8 +443,10 @@ static psgvit_status try_attentions(vk_device *d, const float *qkv, psgvit_error
     psgvit_status status = pv_buffer_create(&d->base, QKV, PV_HOST, &x, err);
     if (!status)
         status = pv_buffer_create(&d->base, QKV / 3, PV_HOST, &y, err);
-    for (size_t i = 0; !status && i < sizeof shapes / sizeof *shapes; i++)
-        status = try_attention(d, &shapes[i], qkv, x, y, err);
+    for (size_t i = 0; !status && i < sizeof shapes / sizeof *shapes; i++) {
+        const attention_trial t = {shapes[i], qkv, "attention", ATTENTION_F32};
+        status = try_attention(d, &t, x, y, err);
+    }
     pv_buffer_destroy(&d->base, y);
     pv_buffer_destroy(&d->base, x);
     return status;

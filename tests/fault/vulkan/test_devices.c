@@ -202,31 +202,34 @@ static void test_wrong(void **state)
 }
 
 /* Each kernel is tried, however late it goes wrong: behind six submits, of weights, come the
- * classes of tiles that lavapipe has the memory for, the last of which is like the first, and then
- * attention. */
+ * classes of tiles that lavapipe has the memory for, the last of which is like the first; two more
+ * submits of weights, and attention. */
 static void test_wrong_later(void **state)
 {
     (void)state;
-    static const char *const ops[] = {"linear layer in f32 with tiles of 64 x 64 x 8",
-                                      "linear layer in f32 with tiles of 32 x 32 x 32",
-                                      "linear layer in f32 with tiles of 64 x 64 x 8",
-                                      "attention", "attention", "attention"};
-    const long first = 7, count = sizeof ops / sizeof *ops;
-    for (long i = 0; i < count; i++) {
+    static const struct {
+        long at;
+        const char *op;
+    } wrong[] = {{7, "linear layer in f32 with tiles of 64 x 64 x 8"},
+                 {8, "linear layer in f32 with tiles of 32 x 32 x 32"},
+                 {9, "linear layer in f32 with tiles of 64 x 64 x 8"},
+                 {12, "attention in front of a linear layer in f32"},
+                 {13, "attention"}, {14, "attention"}, {15, "attention"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const mock_device late = {
-            .name = "late", .type = DISCRETE, .error = 1e-2f, .error_at = first + i};
+            .name = "late", .type = DISCRETE, .error = 1e-2f, .error_at = wrong[i].at};
         char sentence[160];
         stage_mock()->present(&late, 1);
         snprintf(sentence, sizeof sentence,
-                 "late: it computes wrong: in the self-test's %s value 4 is ", ops[i]);
+                 "late: it computes wrong: in the self-test's %s value 4 is ", wrong[i].op);
         stage_refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE, sentence, NULL);
     }
     const mock_device right = {
-        .name = "right", .type = DISCRETE, .error = 1e-2f, .error_at = first + count};
+        .name = "right", .type = DISCRETE, .error = 1e-2f, .error_at = 16};
     stage_mock()->present(&right, 1);
     stage_mock()->arm(0, 0, "vkCreateComputePipelines");
     stage_expect(PSGVIT_BACKEND_VULKAN, NULL, "right", NULL);
-    assert_int_equal(stage_mock()->calls(), 7); /* a norm, a layer with GELU, and five of these */
+    assert_int_equal(stage_mock()->calls(), 8); /* a norm, a layer with GELU, and six of these */
 }
 
 /* An encoder of this precision can't be opened. */
