@@ -163,6 +163,7 @@ int cases_run_attention(psgvit_device *on)
                                        cmocka_unit_test(test_alone)};
     device = on;
     precision = PSGVIT_F32;
+    attend = pv_attention;
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }
 
