@@ -61,11 +61,11 @@ const float UNSCALE = FORM == F16 ? 1.0 / F16_SCALE : 1.0;
  * float32; of q and of the weights the second parts stand behind the first ones. */
 const uint STRIDE = EIGHTS + 1, KV_PART = KEYS * STRIDE;
 const uint ROW = (KEYS > DIM ? KEYS : DIM) / 4 + 1;
+const uint FACTOR = ROW - 1; /* what the result is multiplied by has a place there, too */
+const uint SHARES = KEYS / 8 > SHARERS ? KEYS / 8 : SHARERS; /* of a query */
 shared uvec4 kv[PARTS * KV_PART];
 shared uvec4 row[QUERIES * ROW];
-shared float part[QUERIES * SHARERS];  /* each thread's share of a maximum */
-shared float sums[QUERIES * KEYS / 8]; /* of eight weights */
-shared float factor[QUERIES];          /* 1 / their sum */
+shared float share[QUERIES * SHARES]; /* each thread's maximum, then the sums of eight weights */
 
 #define MatrixA coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseA>
 #define MatrixB coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseB>
@@ -261,10 +261,11 @@ void softmax(uint r, uint t)
         score[2 * i] = a;
         score[2 * i + 1] = b;
     }
-    part[r * SHARERS + t] = best;
+    share[r * SHARES + t] = best;
     barrier();
     [[unroll]] for (uint i = 0; i < SHARERS; i++)
-        best = max(best, part[r * SHARERS + i]);
+        best = max(best, share[r * SHARES + i]);
+    barrier();
     [[unroll]] for (uint i = 0; i < TURNS; i++) {
         const uint key = (t + i * SHARERS) * 8;
         if (key >= KEYS)
@@ -274,7 +275,7 @@ void softmax(uint r, uint t)
         const vec4 a = mix(vec4(0), exponential(score[2 * i] - best), a_counts);
         const vec4 b = mix(vec4(0), exponential(score[2 * i + 1] - best), b_counts);
         const vec4 both = a + b;
-        sums[r * (KEYS / 8) + key / 8] = (both.x + both.y) + (both.z + both.w);
+        share[r * SHARES + key / 8] = (both.x + both.y) + (both.z + both.w);
         const uvec2 c = weigh2(a.xy), d = weigh2(a.zw), e = weigh2(b.xy), f = weigh2(b.zw);
         row[r * ROW + key / 8] = uvec4(c.x, d.x, e.x, f.x);
         if (PARTS == 2)
@@ -285,8 +286,8 @@ void softmax(uint r, uint t)
         return;
     float sum = 0.0;
     for (uint i = 0; i < KEYS / 8; i++)
-        sum += sums[r * (KEYS / 8) + i];
-    factor[r] = UNSCALE / sum;
+        sum += share[r * SHARES + i];
+    row[r * ROW + FACTOR].x = floatBitsToUint(UNSCALE / sum);
 }
 
 /* Eight dimensions at a time. */
@@ -296,8 +297,9 @@ void store(uint sequence, uint query0)
         const uint r = at / EIGHTS, d = at % EIGHTS * 8;
         if (query0 + r >= queries)
             continue;
-        const vec4 a = uintBitsToFloat(row[r * ROW + d / 4]) * factor[r];
-        const vec4 b = uintBitsToFloat(row[r * ROW + d / 4 + 1]) * factor[r];
+        const float factor = uintBitsToFloat(row[r * ROW + FACTOR].x);
+        const vec4 a = uintBitsToFloat(row[r * ROW + d / 4]) * factor;
+        const vec4 b = uintBitsToFloat(row[r * ROW + d / 4 + 1]) * factor;
         const uvec2 c = operand(FORM, a.xy), e = operand(FORM, a.zw);
         const uvec2 f = operand(FORM, b.xy), g = operand(FORM, b.zw);
         const uint begin = y.at + (sequence * queries + query0 + r) * y.stride;

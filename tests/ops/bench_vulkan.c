@@ -216,8 +216,7 @@ static void bench_team(const bench *b, const attention_case *c, const vk_team *t
 
 static void bench_attention(bench *b, const char *name, pv_attention_shape s)
 {
-    static const vk_team others[] = {{1, 1, 0}, {1, 2, 0}, {2, 1, 0}, {2, 4, 0}, {3, 1, 0},
-                                     {3, 4, 0}, {6, 1, 0}, {6, 2, 0}};
+    static const vk_team others[] = {{1, 2, 0}, {2, 2, 0}, {3, 2, 0}, {6, 1, 0}, {6, 2, 0}};
     size_t width = s.heads * s.dim, rows = s.sequences * s.keys;
     if (rows < b->least_rows || rows > b->most_rows || (b->only && !strstr(name, b->only)))
         return;
