@@ -4,6 +4,7 @@
 #include "ops/profile.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,9 +59,11 @@ static double elements(pv_tensor t)
     return (double)t.rows * (double)t.cols;
 }
 
+/* The form of an operand of 16 bits is its precision; one in two parts takes as much as float32. */
 static double bytes_of(pv_tensor t)
 {
-    return elements(t) * sizeof(float);
+    bool half = t.form == PSGVIT_F16 || t.form == PSGVIT_BF16;
+    return elements(t) * (half ? 2.0 : 4.0);
 }
 
 static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
@@ -126,8 +129,8 @@ static psgvit_status select_rows(pv_plan *plan, pv_tensor x, pv_row_range range,
 static psgvit_status mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
                                psgvit_error *err)
 {
-    double read = (double)range.count * bytes_of(y);
-    PV_TRY(note(plan, err, "mean_rows", read / sizeof(float), read + bytes_of(y), "%zux%zux%zu",
+    double count = (double)range.count, read = count * bytes_of(y);
+    PV_TRY(note(plan, err, "mean_rows", count * elements(y), read + bytes_of(y), "%zux%zux%zu",
                 y.rows, y.cols, range.count));
     return plan->device->backend->mean_rows(plan, x, range, y, err);
 }

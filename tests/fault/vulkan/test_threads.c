@@ -67,10 +67,10 @@ static void *open_own(void *user)
     return NULL;
 }
 
-/* One epoch, and three of which two are under way at a time. */
+/* One epoch, and two that are under way at once. */
 static test_job shape(const vector_case *c, size_t index)
 {
-    test_job job = job_make(c, index ? 3 : 1);
+    test_job job = job_make(c, index + 1);
     job.batch = 1;
     return job;
 }
