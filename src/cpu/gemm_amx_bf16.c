@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+/* By measurement (2 threads of an Intel Xeon with AMX, 2026-11-22; GFLOP/s of OSF-base's linear
+ * layers at 1456 rows): KC 256 1845, 384 1553, 768 1570; MC 128, 256 and 512 within noise. */
 enum {
     MC = 256,  /* rows of x that stay in L2 ... */
     KO = 1536, /* ... for this much of k: 786 KB */
