@@ -19,7 +19,7 @@
 /* Of the 32 k of a step any two may stand in a pair if x and W agree: (j, j + 16), so that a pair
  * of plain loads makes a row of a tile. Sizes by measurement (2 threads of an Intel Xeon with AMX,
  * 2026-11-22; GFLOP/s of the linear layers): MC 128 508, 256 540, 384 407 at 1456 rows of OSF-base;
- * KC 384 494, 512 and more 530 at 806 rows of EEGPT. With no W to split at all it was 560 to 590. */
+ * KC 384 494, 512 and more 530 at 806 rows of EEGPT. With no W to split it was 560 to 590. */
 enum {
     PARTS = 3,
     MC = 256, /* rows of x whose parts stay in L2 ... */
