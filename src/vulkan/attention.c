@@ -13,8 +13,8 @@
 /* ---- by cooperative matrices ---- */
 
 /* Measured on an H200, 2026-11-22, bench_vulkan, f16: 256 epochs of OSF-base take 175 us by 3 x 4,
- * 186 by 3 x 2, 207 by 2 x 4, and 4 of them, in 96 workgroups, 5.8, 5.9 and 7.5 us; one takes 4.5 us
- * by 1 x 4 and 5.5 by 3 x 4. */
+ * 186 by 3 x 2, 207 by 2 x 4, and 4 of them, in 96 workgroups, 5.8, 5.9 and 7.5 us; one takes
+ * 4.5 us by 1 x 4 and 5.5 by 3 x 4. */
 static const vk_team teams[] = {
     {3, 4, 90},
     {2, 4, 90},

@@ -2,7 +2,7 @@
 /*
  * Times ops on a Vulkan device by the device's own clock, in the shapes of OSF-base and EEGPT:
  * linear layers in every class of tiles (the one that would be chosen has a star), attention in
- * every team, 0 x 0 being that of threads, and LayerNorm. Not a test.
+ * every team, in f32 by threads (0 x 0), too, and LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
  *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
@@ -222,11 +222,15 @@ static void bench_attention(bench *b, const char *name, pv_attention_shape s)
         return;
     pv_store *store;
     must(pv_store_create(&b->device->base, b->precision, &store, &err));
-    attention_case c = {name, s, random_tensor(b, rows, 3 * width),
+    const bool ready = b->layout == VK_LAYOUT_F16 || b->layout == VK_LAYOUT_BF16;
+    attention_case c = {name, s,
+                        ready ? random_operand(b, store, rows, 3 * width)
+                              : random_tensor(b, rows, 3 * width),
                         random_operand(b, store, s.sequences * s.queries, width)};
-    warm_up(b, c.qkv);
+    warm_up(b, pv_view(c.y.buffer, 0, c.y.rows, width));
     const vk_teams teams = pv_vk_teams();
-    bench_team(b, &c, NULL);
+    if (!ready)
+        bench_team(b, &c, NULL);
     for (size_t i = 0; i < teams.count; i++)
         if (pv_vk_team_runs(b->device, (vk_layout)c.y.form, &s, &teams.at[i]))
             bench_team(b, &c, &teams.at[i]);
