@@ -59,6 +59,8 @@ bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_sh
 
 const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
 {
+    if (layout == VK_LAYOUT_F32) /* the device may have no matrices, and so no edge */
+        return NULL;
     for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
         const size_t rows = (size_t)teams[i].down * d->features.edge;
         const size_t groups = tiles_of(s->queries, rows) * s->sequences * s->heads;
