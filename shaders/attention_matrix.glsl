@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * y = softmax(scale q k^T) v for each sequence and head by cooperative matrices of EDGE x EDGE x
- * EDGE with float32 sums, all keys at once; the body of attention_f16.comp, attention_bf16.comp
- * and attention_split.comp, which define FORM (see operand.glsl), Element, its 16-bit number, and
- * how many PARTS of them make a float32. q, k and v are float32 or operands, y becomes one.
+ * EDGE with float32 sums, all keys at once; the body of attention_f16.comp and
+ * attention_split.comp, which define FORM (see operand.glsl), Element, its 16-bit number, and how
+ * many PARTS of them make a float32. q, k and v are float32 or operands, y becomes one.
  *
  * A workgroup takes QUERIES of a head, DOWN times EDGE. ACROSS subgroups share EDGE of them: their
  * scores by keys, the softmax by pieces of rows, their result by dimensions. Keys past the end

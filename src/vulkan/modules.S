@@ -22,7 +22,6 @@ pv_spirv_\name\()_end:
     module layernorm
     module attention
     module attention_f16
-    module attention_bf16
     module attention_split
     module select_rows
     module mean_rows

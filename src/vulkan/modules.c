@@ -14,7 +14,6 @@
     F(PV_MODULE_LAYERNORM, layernorm)                                                              \
     F(PV_MODULE_ATTENTION, attention)                                                              \
     F(PV_MODULE_ATTENTION_F16, attention_f16)                                                      \
-    F(PV_MODULE_ATTENTION_BF16, attention_bf16)                                                    \
     F(PV_MODULE_ATTENTION_SPLIT, attention_split)                                                  \
     F(PV_MODULE_SELECT_ROWS, select_rows)                                                          \
     F(PV_MODULE_MEAN_ROWS, mean_rows)

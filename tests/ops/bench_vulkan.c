@@ -222,7 +222,7 @@ static void bench_attention(bench *b, const char *name, pv_attention_shape s)
         return;
     pv_store *store;
     must(pv_store_create(&b->device->base, b->precision, &store, &err));
-    const bool ready = b->layout == VK_LAYOUT_F16 || b->layout == VK_LAYOUT_BF16;
+    const bool ready = b->layout == VK_LAYOUT_F16;
     attention_case c = {name, s,
                         ready ? random_operand(b, store, rows, 3 * width)
                               : random_tensor(b, rows, 3 * width),
