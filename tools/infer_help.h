@@ -43,7 +43,7 @@
     "      --isa LEVEL        auto (default), c, avx2, avx512 or amx: the most that the CPU\n"     \
     "                         may use\n"                                                           \
     "      --precision P      f32 (default), f16 or bf16\n"                                        \
-    "      --threads N        CPU threads (default: all cores)\n"                                  \
+    "      --threads N        CPU threads (default: what OpenMP would use)\n"                      \
     "      --batch N          most epochs at once (default: what suits the device)\n"              \
     "      --no-mmap          read the model instead of mapping it\n"
 
