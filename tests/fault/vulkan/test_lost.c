@@ -11,8 +11,9 @@
 
 #include <cmocka.h>
 
-/* A device that hangs is left to its driver, and with it what the driver holds for it. */
-const char *__lsan_default_suppressions(void);
+/* A device that hangs is left to its driver, and with it what the driver holds for it. Visible, so
+ * that the sanitizer finds it. */
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void)
 {
