@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Aligned memory, in huge pages where it is large. */
+/* Aligned memory, in huge pages where it is large, and arrays that grow. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
@@ -23,4 +23,18 @@ void *pv_alloc(size_t bytes)
 void pv_free(void *memory)
 {
     free(memory);
+}
+
+void *pv_grow(void *array, size_t *room, size_t count, size_t each, const char *what,
+              psgvit_error *err)
+{
+    if (count < *room)
+        return array;
+    size_t more = *room ? 2 * *room : 64;
+    void *moved = realloc(array, more * each);
+    if (moved)
+        *room = more;
+    else
+        (void)pv_fail_memory(err, what, more * each);
+    return moved;
 }

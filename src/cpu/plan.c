@@ -70,16 +70,10 @@ static size_t profiled(const pv_plan *plan, const char *kernel)
 static cpu_op *append(pv_plan *plan, cpu_run_fn run, psgvit_error *err)
 {
     cpu_plan *p = (cpu_plan *)plan;
-    if (p->count == p->room) {
-        size_t room = p->room ? 2 * p->room : 64;
-        cpu_op *ops = realloc(p->ops, room * sizeof *ops);
-        if (!ops) {
-            (void)pv_fail_memory(err, "a plan", room * sizeof *ops);
-            return NULL;
-        }
-        p->ops = ops;
-        p->room = room;
-    }
+    cpu_op *ops = pv_grow(p->ops, &p->room, p->count, sizeof *ops, "a plan", err);
+    if (!ops)
+        return NULL;
+    p->ops = ops;
     cpu_op *op = &p->ops[p->count++];
     *op = (cpu_op){.run = run, .noted = profiled(plan, psgvit_isa_name(plan->device->info.isa))};
     return op;

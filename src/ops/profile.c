@@ -3,6 +3,8 @@
  * it touches everything once, operations what the formula needs. */
 #include "ops/profile.h"
 
+#include "base/memory.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,14 +39,10 @@ static psgvit_status note(pv_plan *plan, psgvit_error *err, const char *name, do
                           double bytes, const char *shape, ...)
 {
     pv_profile *p = plan->profile;
-    if (p->count == p->room) {
-        size_t room = p->room ? 2 * p->room : 128;
-        pv_timed_op *ops = realloc(p->ops, room * sizeof *ops);
-        if (!ops)
-            return pv_fail_memory(err, "a profile", room * sizeof *ops);
-        p->ops = ops;
-        p->room = room;
-    }
+    pv_timed_op *ops = pv_grow(p->ops, &p->room, p->count, sizeof *ops, "a profile", err);
+    if (!ops)
+        return PSGVIT_E_MEMORY;
+    p->ops = ops;
     pv_timed_op *op = &p->ops[p->count++];
     *op = (pv_timed_op){.name = name, .flops = flops, .bytes = bytes};
     va_list sizes;

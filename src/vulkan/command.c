@@ -4,6 +4,7 @@
  * command buffers, with a barrier wherever a dispatch needs what an earlier one of the plan did. A
  * command buffer holds a bounded amount of work. Running them is in run.c.
  */
+#include "base/memory.h"
 #include "ops/profile.h"
 #include "vulkan/plan.h"
 
@@ -86,9 +87,10 @@ psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err)
 static psgvit_status note(vk_plan *p, const vk_kernel *kernel, psgvit_error *err)
 {
     pv_profile *profile = p->base.profile;
-    size_t *noted = realloc(p->noted, p->room * sizeof *noted);
+    size_t *noted =
+        pv_grow(p->noted, &p->noted_room, p->count, sizeof *noted, "a profile", err);
     if (!noted)
-        return pv_fail_memory(err, "a profile", p->room * sizeof *noted);
+        return PSGVIT_E_MEMORY;
     p->noted = noted;
     noted[p->count] = pv_profile_current(profile);
     pv_timed_op *op = &profile->ops[noted[p->count]];
@@ -105,14 +107,11 @@ static psgvit_status note(vk_plan *p, const vk_kernel *kernel, psgvit_error *err
 psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err)
 {
     vk_plan *p = (vk_plan *)plan;
-    if (p->count == p->room) {
-        size_t room = p->room ? 2 * p->room : 128;
-        vk_dispatch *moved = realloc(p->dispatches, room * sizeof *moved);
-        if (!moved)
-            return pv_fail_memory(err, "a plan", room * sizeof *moved);
-        p->dispatches = moved;
-        p->room = room;
-    }
+    vk_dispatch *dispatches =
+        pv_grow(p->dispatches, &p->room, p->count, sizeof *dispatches, "a plan", err);
+    if (!dispatches)
+        return PSGVIT_E_MEMORY;
+    p->dispatches = dispatches;
     if (plan->profile)
         PV_TRY(note(p, dispatch->kernel, err));
     p->dispatches[p->count++] = *dispatch;

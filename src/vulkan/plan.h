@@ -27,6 +27,7 @@ typedef struct vk_plan {
     uint32_t time_count; /* begin and end; with a profile, begin and the end of each dispatch */
     uint64_t *ticks;     /* [time_count], of the last run */
     size_t *noted;       /* with a profile: the op of each dispatch; else NULL */
+    size_t noted_room;
     pv_buffer *flag;     /* NULL: nobody asked for it */
 } vk_plan;
 
