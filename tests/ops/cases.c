@@ -13,11 +13,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-static double gelu(double x)
-{
-    return 0.5 * x * erfc(-x * 0.70710678118654752440);
-}
-
 static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool bias, size_t gap)
 {
     weight w = make_weight(n, k, bias);

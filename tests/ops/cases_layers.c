@@ -16,11 +16,6 @@
 enum { MOST_WIDTH = 256 };
 static const double EPS = 1e-5;
 
-static double gelu(double x)
-{
-    return 0.5 * x * erfc(-x * 0.70710678118654752440);
-}
-
 static void norm_row(pv_tensor x, size_t row, pv_tensor gamma, double *y)
 {
     double mean = 0.0, variance = 0.0, width = (double)x.cols;

@@ -125,6 +125,11 @@ void free_weight(weight *w)
     release(w->bias);
 }
 
+double gelu(double x)
+{
+    return 0.5 * x * erfc(-x * 0.70710678118654752440);
+}
+
 double rounding(void)
 {
     return precision == PSGVIT_F32 ? 1.2e-7 : precision == PSGVIT_F16 ? 1e-3 : 8e-3;

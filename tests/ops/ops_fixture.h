@@ -32,6 +32,8 @@ void run(pv_plan *plan, int times);
 
 void near(float found, double truth, double tolerance, const char *what, size_t i, size_t j);
 void same_bits(pv_tensor a, pv_tensor b, const char *what);
+/* The exact GELU, x Phi(x). */
+double gelu(double x);
 /* Twice the largest relative error of a number of the precision. */
 double rounding(void);
 
