@@ -52,7 +52,7 @@ static const pv_backend *backend_of(const pv_plan *plan)
         if (!(holds))                                                                              \
             (void)pv_fail(pv_err_, PSGVIT_E_ARGUMENT, "internal: " what);                          \
         else                                                                                       \
-            (void)backend_of(plan)->call;                                                   \
+            (void)backend_of(plan)->call;                                                          \
     } while (0)
 
 psgvit_status pv_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,
