@@ -221,7 +221,7 @@ typedef struct psgvit_op_time {
     double seconds;     /* 0 on a GPU without a clock */
 } psgvit_op_time;
 
-/* After each batch, for every step in the order of computing. */
+/* After each batch, for every step in the order of computing, in the thread that encodes. */
 typedef void (*psgvit_profile_fn)(void *user, const psgvit_op_time *time);
 
 /* Flags of how a model file is read. */
