@@ -7,9 +7,10 @@
 #
 #     scripts/bench.sh            what this machine has: the CPU, and a GPU if there is one; under
 #                                 6 minutes on 2 cores
-#     scripts/bench.sh --peers    also PyTorch, ONNX Runtime and OpenVINO, those that the Python has
-#                                 (bench_peers.py), which takes longer; --peers=pytorch,openvino
-#                                 names some of them. Beside Vulkan it is PyTorch by CUDA
+#     scripts/bench.sh --peers    also what a user would run instead, as far as it is there:
+#                                 PyTorch, ONNX Runtime, OpenVINO, the crates osf-rs and eegpt-rs;
+#                                 takes longer. --peers=pytorch,osf-rs=PROGRAM names some of them;
+#                                 bench_peers.py tells more. Beside Vulkan it is PyTorch by CUDA
 #     scripts/bench.sh --quick    tiny models, 3 runs: shows that it works, in seconds
 #
 #     --backend LIST     cpu, vulkan, or cpu,vulkan
@@ -40,7 +41,7 @@ backends="" precisions=f32 runs="" threads="" osf_repo="" tools="" results=bench
 peers="" quick=no figures=yes
 while [ $# -gt 0 ]; do
     case $1 in
-    --peers) peers=pytorch,pytorch-compiled,onnxruntime,openvino ;;
+    --peers) peers=all ;;
     --peers=?*) peers=${1#*=} ;;
     --quick) quick=yes ;;
     --no-figures) figures=no ;;
@@ -98,14 +99,17 @@ record() { "$python" scripts/bench_results.py "$@"; }
 
 backends=${backends:-$(record backends --tools "$tools")}
 
-# Where there are peers: beside the CPU, beside a GPU. That there are none at all is an error.
-declare -A place=([cpu]=cpu [vulkan]=cuda)
+# Where there are peers, BACKEND/PRECISION each. That there are none at all is an error.
+declare -A place=([cpu]=cpu [vulkan]=gpu)
 beside=""
 for backend in ${peers:+${backends//,/ }}; do
-    echo "Peers by ${place[$backend]}:" >&2
-    if "$python" scripts/bench_peers.py --list --backend "${place[$backend]}" --peers "$peers"; then
-        beside+=" $backend "
-    fi
+    for precision in ${precisions//,/ }; do
+        echo "Peers by ${place[$backend]}, $precision:" >&2
+        if "$python" scripts/bench_peers.py --list --backend "${place[$backend]}" \
+            --precision "$precision" --peers "$peers" --tools "$tools"; then
+            beside+=" $backend/$precision "
+        fi
+    done
 done
 if [ -n "$peers" ] && [ -z "$beside" ]; then
     exit 1
@@ -124,11 +128,11 @@ measure() {
         record add "$folder"
 }
 
-# peer PLACE MODELS BATCHES
+# peer BACKEND PRECISION MODELS BATCHES
 peer() {
-    printf '%4d s  peers on %s: %s, batches %s\n' "$SECONDS" "$1" "$2" "$3" >&2
-    "$python" scripts/bench_peers.py "$2" --batch "$3" --runs "$runs" --backend "$1" \
-        --peers "$peers" \
+    printf '%4d s  peers by %s %s: %s, batches %s\n' "$SECONDS" "${place[$1]}" "$2" "$3" "$4" >&2
+    "$python" scripts/bench_peers.py "$3" --batch "$4" --runs "$runs" --backend "${place[$1]}" \
+        --precision "$2" --peers "$peers" --tools "$tools" \
         ${threads:+--threads "$threads"} ${osf_repo:+--osf-repo "$osf_repo"} |
         record add "$folder"
 }
@@ -147,22 +151,23 @@ fi
 few=$(((runs + 2) / 3 > 3 ? (runs + 2) / 3 : 3))
 
 for backend in ${backends//,/ }; do
-    large=16,32 # OSF-base computes 16 GFLOP an epoch
-    [ "$backend" = cpu ] || large=16,32,64,128,256
+    case $quick,$backend in
+    yes,*) large="" theirs="" ;;
+    no,cpu) large=16,32 theirs=16 ;; # OSF-base computes 16 GFLOP an epoch
+    no,vulkan) large=16,32,64,128,256 theirs=$large ;;
+    esac
     for precision in ${precisions//,/ }; do
         measure "$backend" "$precision" $((4 * runs)) "$osf,$one" 1
         measure "$backend" "$precision" "$runs" "$osf" "$batches"
-        [ "$quick" = yes ] || measure "$backend" "$precision" "$few" "$osf" "$large"
+        [ -z "$large" ] || measure "$backend" "$precision" "$few" "$osf" "$large"
         measure "$backend" "$precision" "$runs" "$small,$eegpt" 1
         for channels in "${active[@]}"; do
             measure "$backend" "$precision" "$runs" "$osf" 1 --channels "$channels"
         done
+        [[ $beside == *" $backend/$precision "* ]] || continue
+        peer "$backend" "$precision" "$osf" "1,$batches${theirs:+,$theirs}"
+        peer "$backend" "$precision" "$small,$eegpt,$one" 1
     done
-    [[ $beside == *" $backend "* ]] || continue
-    [ "$backend" = vulkan ] || large=16
-    [ "$quick" = no ] || large=""
-    peer "${place[$backend]}" "$osf" "1,$batches${large:+,$large}"
-    peer "${place[$backend]}" "$small,$eegpt,$one" 1
 done
 
 if [ "$figures" = yes ]; then

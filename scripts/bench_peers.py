@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What a user would run in place of libpsgvit, timed like psgvit-bench: the same models, rows,
-outputs and threads, in float32, by PyTorch (eager, compiled), ONNX Runtime and OpenVINO, those of
-them that this Python has.
+outputs and threads, by PyTorch (eager; as one CUDA graph; compiled, on a GPU into such a graph),
+ONNX Runtime and OpenVINO, those of them that this Python has, and by the Rust crates osf-rs and
+eegpt-rs, whose benchmark programs the user brings (bench_crates.py).
 
-    bench_peers.py osf-base,eegpt:22x1000 --batch 1,16 [--runs N] [--threads N] [--backend cpu|cuda]
-                   [--peers LIST] [--seconds S] [--osf-repo FOLDER]
-    bench_peers.py --list [--backend cpu|cuda] [--peers LIST]
+    bench_peers.py osf-base,eegpt:22x1000 --batch 1,16 [--runs N] [--threads N] [--backend cpu|gpu]
+                   [--peers all|LIST] [--precision f32|f16|bf16] [--seconds S] [--osf-repo FOLDER]
+                   [--tools FOLDER]
+    bench_peers.py --list [--backend cpu|gpu] [--peers all|LIST] [--precision f32|f16|bf16]
 
-OSF is the authors' own code from a clone of yang-ai-lab/OSF-Open-Sleep-FM (--osf-repo), EEGPT is
+LIST names peers, a crate also with its program: pytorch,osf-rs=/path/to/benchmark. By PyTorch, OSF
+is the authors' own code from a clone of yang-ai-lab/OSF-Open-Sleep-FM (--osf-repo), EEGPT is
 braindecode's where it is installed; else each is the definition in scripts/reference/, with
-PyTorch's fused attention. Prints a JSON array of rows with psgvit-bench's names and `peer`; what a
-peer doesn't tell (gflops, load_ms ...) is null. Each row ends after --seconds (default 6, and 3
-runs at least), so that `runs` may be less than what was asked for. A peer that fails at a row is
-named on standard error, and the row left out.
+PyTorch's fused attention. Prints a JSON array of rows, each as soon as it is measured, with
+psgvit-bench's names and `peer`; what a peer doesn't tell (gflops, load_ms ...) is null. Each row
+ends after --seconds (default 6, and 3 runs at least), so that `runs` may be less than what was
+asked for. A peer that fails at a row is named on standard error, and the row left out.
 """
 import argparse
 import contextlib
@@ -27,6 +30,8 @@ import re
 import sys
 import time
 import warnings
+
+import bench_crates
 
 HERE = pathlib.Path(__file__).resolve().parent
 OSF = {"nano": (128, 6, 4, 512), "tiny": (192, 12, 3, 768), "small": (384, 12, 6, 1536),
@@ -151,14 +156,28 @@ class Spec:
         return model.eval()
 
 
-# ---- peers: each makes a function that runs one batch to its end ---------------------------------
+# ---- peers in this Python: each makes a function that runs one batch -----------------------------
 
 def eager(torch, model, signal, args):
     return lambda: model(signal)
 
 
+def graph(torch, model, signal, args):
+    """Recorded once and replayed as a whole, so that launching its kernels costs nothing."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP):
+            model(signal)
+    torch.cuda.current_stream().wait_stream(side)
+    recorded = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recorded):
+        model(signal)
+    return recorded.replay
+
+
 def compiled(torch, model, signal, args):
-    mode = "reduce-overhead" if args.backend == "cuda" else "default"  # the former: CUDA graphs
+    mode = "reduce-overhead" if args.backend == "gpu" else "default"  # the former: CUDA graphs
     torch.compiler.reset()  # a model of other shapes would be compiled for any shape
     fast = torch.compile(model, mode=mode, dynamic=False)
     return lambda: fast(signal)
@@ -189,27 +208,43 @@ def openvino(torch, model, signal, args):
 
 
 # name: the function, and the packages that it takes; the first one's version is the peer's
-PEERS = {"pytorch": (eager, ["torch"]), "pytorch-compiled": (compiled, ["torch"]),
+PEERS = {"pytorch": (eager, ["torch"]), "pytorch-graph": (graph, ["torch"]),
+         "pytorch-compiled": (compiled, ["torch"]),
          "onnxruntime": (onnxruntime, ["onnxruntime", "torch", "onnx", "onnxscript"]),
          "openvino": (openvino, ["openvino", "torch"])}
+CRATES = ("osf-rs", "eegpt-rs")
 
 
-def available(backend):
-    """{peer: why not}, empty where it can run."""
-    reasons = {}
-    for peer, (_, packages) in PEERS.items():
-        missing = [package for package in packages if not has(package)]
-        reasons[peer] = f"no package {missing[0]}" if missing else ""
-        if backend == "cuda" and packages != ["torch"]:
-            reasons[peer] = "runs on the CPU alone here"
-    if not has("torch"):
-        return reasons
+def in_this_python(peer, args):
+    """Why it can't run; empty where it can."""
+    missing = [package for package in PEERS[peer][1] if not has(package)]
+    if missing:
+        return f"no package {missing[0]}"
     import torch
 
-    if not hasattr(torch, "compile"):
-        reasons["pytorch-compiled"] = f"PyTorch {torch.__version__} has no torch.compile"
-    if backend == "cuda" and not torch.cuda.is_available():
-        reasons.update(dict.fromkeys(PEERS, "PyTorch finds no CUDA device"))
+    pytorch = peer.startswith("pytorch")
+    if args.backend == "gpu" and not pytorch:
+        return "runs on the CPU alone here"
+    if args.backend == "gpu" and not torch.cuda.is_available():
+        return "PyTorch finds no CUDA device"
+    if args.backend == "cpu" and peer == "pytorch-graph":
+        return "runs on a GPU alone"
+    if args.precision != "f32" and not pytorch:
+        return "computes in f32 alone here"
+    if peer == "pytorch-compiled" and not hasattr(torch, "compile"):
+        return f"PyTorch {torch.__version__} has no torch.compile"
+    return ""
+
+
+def available(args):
+    """{peer: why not}, empty where it can run."""
+    reasons = {}
+    for peer in args.peers:
+        if peer in PEERS:
+            reasons[peer] = in_this_python(peer, args)
+        else:
+            reasons[peer] = ("computes in f32 alone" if args.precision != "f32"
+                             else args.crates[peer].reason(args.backend == "gpu"))
     return reasons
 
 
@@ -240,36 +275,67 @@ def cpu_name():
     return platform.machine()
 
 
-def row(torch, spec, batch, peer, times, args):
+def row(spec, batch, peer, times, args, **more):
+    """`more`: device, and what else the peer tells of itself."""
     ordered = sorted(times)
     n = len(ordered)
     median = 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
-    package = PEERS[peer][1][0]
-    device = torch.cuda.get_device_name() if args.backend == "cuda" else cpu_name()
     return {"model": spec.name, "batch": batch, "channels": spec.channels, "outputs": spec.outputs,
-            "backend": args.backend, "device": device, "isa": "", "precision": "f32",
+            "backend": args.backend, "isa": "", "precision": args.precision,
             "threads": args.threads, "runs": n, "median_ms": median, "min_ms": ordered[0],
             "p99_ms": ordered[(n * 99 + 99) // 100 - 1], "per_epoch_ms": median / batch,
             "gflops": None, "blas_ms": None, "load_ms": None, "peak_rss_mb": None,
-            "times_ms": [round(t, 6) for t in times], "peer": peer,
-            "peer_version": importlib.import_module(package).__version__}
+            "times_ms": [round(t, 6) for t in times], "peer": peer, "peer_version": None, **more}
 
 
-def bench(torch, spec, batch, peers, args, out):
-    shape = (batch, spec.channels, spec.samples)
-    signal = torch.randn(shape).clamp(-6, 6).to(args.backend)
-    model = spec.open(torch, args.osf_repo).to(args.backend)
-    wait = torch.cuda.synchronize if args.backend == "cuda" else lambda: None
+def failed(peer, spec, batch, error):
+    first = (str(error).strip() or type(error).__name__).split("\n")[0]
+    print(f"bench_peers.py: {peer} at {spec.name}, batch {batch}: {first}", file=sys.stderr)
+
+
+def bench_python(torch, spec, batch, peers, args):
+    """The rows of those peers that run in this Python."""
+    if not peers:
+        return
+    place = {"cpu": "cpu", "gpu": "cuda"}[args.backend]
+    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[args.precision]
+    signal = torch.randn((batch, spec.channels, spec.samples)).clamp(-6, 6).to(place, dtype)
+    model = spec.open(torch, args.osf_repo).to(place, dtype)
+    wait = torch.cuda.synchronize if place == "cuda" else lambda: None
+    device = torch.cuda.get_device_name() if place == "cuda" else cpu_name()
     for peer in peers:
+        make, packages = PEERS[peer]
         try:
             with contextlib.redirect_stdout(sys.stderr):  # exporters talk
-                run = PEERS[peer][0](torch, model, signal, args)
-                times = measure(run, wait, args.runs, args.seconds)
+                times = measure(make(torch, model, signal, args), wait, args.runs, args.seconds)
         except Exception as error:  # whatever another's code raises: the other peers go on
-            first = (str(error).strip() or type(error).__name__).split("\n")[0]
-            print(f"bench_peers.py: {peer} at {spec.name}, batch {batch}: {first}", file=sys.stderr)
+            failed(peer, spec, batch, error)
             continue
-        out.append(row(torch, spec, batch, peer, times, args))
+        yield row(spec, batch, peer, times, args, backend=place, device=device,
+                  peer_version=importlib.import_module(packages[0]).__version__)
+
+
+def bench_crate(spec, batch, crate, args):
+    """Its row, where it has one."""
+    try:
+        times = crate.measure(spec, batch, args)
+    except bench_crates.Failed as error:
+        failed(crate.name, spec, batch, error)
+        return
+    if times and args.backend == "gpu":
+        yield row(spec, batch, crate.name, times, args, backend="vulkan", device="GPU")
+    elif times:
+        yield row(spec, batch, crate.name, times, args, device=cpu_name())
+
+
+def all_rows(torch, peers, args):
+    python = [peer for peer in peers if peer in PEERS]
+    crates = [args.crates[peer] for peer in peers if peer in CRATES]
+    for spec in args.models:
+        for batch in args.batch:
+            yield from bench_python(torch, spec, batch, python, args)
+            for crate in crates:
+                yield from bench_crate(spec, batch, crate, args)
 
 
 def positive(text):
@@ -278,56 +344,76 @@ def positive(text):
     return int(text)
 
 
+def numbers(text):
+    return [positive(item) for item in text.split(",")]
+
+
+def named_peers(text, tools, parser):
+    """The names of --peers, and a Crate for each that is one."""
+    known = [*PEERS, *CRATES]
+    names, crates = [], {}
+    for item in (",".join(known) if text == "all" else text).split(","):
+        name, _, program = item.partition("=")
+        if name not in known or program and name not in CRATES:
+            parser.error(f"--peers: expected all or some of {', '.join(known)}, found '{item}'")
+        names.append(name)
+        if name in CRATES:
+            crates[name] = bench_crates.Crate(name, program or None, tools)
+    return names, crates
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="?", metavar="MODEL[,MODEL...]")
-    parser.add_argument("--batch", default="1,2,4,8,16", metavar="LIST")
+    parser.add_argument("models", nargs="?", metavar="MODEL[,MODEL...]",
+                        type=lambda text: [Spec(name) for name in text.split(",")])
+    parser.add_argument("--batch", default="1,2,4,8,16", type=numbers, metavar="LIST")
     parser.add_argument("--runs", type=positive, default=15, metavar="N")
     parser.add_argument("--threads", type=positive, metavar="N",
                         default=int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0])
                         or len(os.sched_getaffinity(0)))
-    parser.add_argument("--backend", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--peers", default=",".join(PEERS), metavar="LIST")
+    parser.add_argument("--backend", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--peers", default="all", metavar="all|LIST")
+    parser.add_argument("--precision", choices=("f32", "f16", "bf16"), default="f32")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S")
     parser.add_argument("--osf-repo", metavar="FOLDER")
+    parser.add_argument("--tools", metavar="FOLDER")
     parser.add_argument("--list", action="store_true", help="say which peers there are, and end")
     args = parser.parse_args()
-    args.peers = args.peers.split(",")
-    unknown = [peer for peer in args.peers if peer not in PEERS]
-    if unknown:
-        parser.error(f"--peers: expected some of {', '.join(PEERS)}, found '{unknown[0]}'")
+    args.peers, args.crates = named_peers(args.peers, args.tools, parser)
     if not args.list and not args.models:
         parser.error("expected a list of models")
     return args
 
 
-def main():
-    args = arguments()
-    reasons = available(args.backend)
-    for peer in args.peers:
-        if args.list or reasons[peer]:
-            print(f"{peer}: {reasons[peer] or 'there'}", file=sys.stderr)
-    peers = [peer for peer in args.peers if not reasons[peer]]
-    if not peers:
-        sys.exit("bench_peers.py: none of the peers is there")
-    if args.list:
-        return
+def prepared_torch(args):
+    """PyTorch, set as the rows are to be measured."""
     import torch
 
     torch.set_num_threads(args.threads)
     warnings.filterwarnings("ignore")  # of exporters, about themselves
     torch.backends.cudnn.allow_tf32 = False  # matrix products have it off by default
-    rows = []
-    try:
-        with torch.inference_mode():
-            for spec in [Spec(name) for name in args.models.split(",")]:
-                for batch in [positive(b) for b in args.batch.split(",")]:
-                    bench(torch, spec, batch, peers, args, rows)
-    except argparse.ArgumentTypeError as error:
-        sys.exit(f"bench_peers.py: --batch: {error}")
-    json.dump(rows, sys.stdout)
-    print()
+    return torch
+
+
+def main():
+    args = arguments()
+    reasons = available(args)
+    for peer, reason in reasons.items():
+        if args.list or reason:
+            print(f"{peer}: {reason or 'there'}", file=sys.stderr)
+    peers = [peer for peer, reason in reasons.items() if not reason]
+    if not peers:
+        sys.exit("bench_peers.py: none of the peers is there")
+    if args.list:
+        return
+    torch = prepared_torch(args) if set(peers) & set(PEERS) else None
+    with torch.inference_mode() if torch else contextlib.nullcontext():
+        separator = "["
+        for made in all_rows(torch, peers, args):
+            print(separator + json.dumps(made), flush=True)
+            separator = ","
+    print("[]" if separator == "[" else "]")
 
 
 if __name__ == "__main__":

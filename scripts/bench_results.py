@@ -9,7 +9,8 @@
     bench_results.py add FOLDER                       appends the JSON array on standard input to
                                                       FOLDER/results.json
 
-results.json is whole after every step, so that a benchmark that was ended early can be drawn.
+results.json is whole after every row, as soon as it comes, so that a benchmark that was ended early
+can be drawn.
 """
 import argparse
 import datetime
@@ -129,13 +130,29 @@ def write(path, value):
     staged.replace(path)
 
 
+def rows_of(stream):
+    """The objects of a JSON array, each as soon as its last line is there."""
+    decoder, text, some = json.JSONDecoder(), "", False
+    for line in stream:
+        text, some = text + line, True
+        while True:
+            text = text.lstrip(" \n[,]")
+            try:
+                row, end = decoder.raw_decode(text)
+            except ValueError:  # the rest of it is to come
+                break
+            yield row
+            text = text[end:]
+    if text or not some:  # what was to write it has said why
+        sys.exit(1)
+
+
 def add(args):
     path = args.folder / "results.json"
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    text = sys.stdin.read()
-    if not text.strip():  # what was to write it has said why
-        sys.exit(1)
-    write(path, rows + json.loads(text))
+    for row in rows_of(sys.stdin):
+        rows.append(row)
+        write(path, rows)
 
 
 def main():

@@ -11,20 +11,33 @@ LINEAR_ALONE = "linear layers alone, bare OpenBLAS"
 LOOKS = {
     ("", "cpu", "f32"): ("#1b4f8a", "", "o", "-"),
     ("", "cpu", "bf16"): ("#79b4dd", "///", "s", "--"),
-    ("", "cpu", "f16"): ("#a8dce0", "oo", "p", ":"),
     ("", "vulkan", "f32"): ("#d9661f", "xx", "D", "-"),
     ("", "vulkan", "f16"): ("#f2b45c", "...", "d", "--"),
     ("", "vulkan", "bf16"): ("#ead9a0", "**", "*", ":"),
     ("pytorch", "cpu", "f32"): ("#a6a6a6", "", "^", "--"),
+    ("pytorch", "cpu", "bf16"): ("#cfcfcf", "..", "2", "--"),
     ("pytorch-compiled", "cpu", "f32"): ("#d9d9d9", "\\\\\\", "v", "-."),
+    ("pytorch-compiled", "cpu", "bf16"): ("#ededed", "\\\\", "1", "-."),
     ("onnxruntime", "cpu", "f32"): ("#5f9e6e", "---", "<", ":"),
     ("openvino", "cpu", "f32"): ("#a678b8", "+++", ">", (0, (6, 1, 1, 1, 1, 1))),
     ("pytorch", "cuda", "f32"): ("#595959", "|||", "P", "--"),
+    ("pytorch-graph", "cuda", "f32"): ("#8c8c8c", "--", "p", ":"),
     ("pytorch-compiled", "cuda", "f32"): ("#f5f5f5", "OO", "X", "-."),
+    ("pytorch", "cuda", "f16"): ("#47707d", "||", "H", "--"),
+    ("pytorch-graph", "cuda", "f16"): ("#79a8b5", "+", "h", ":"),
+    ("pytorch-compiled", "cuda", "f16"): ("#d3e8ee", "oo", "8", "-."),
+    ("pytorch", "cuda", "bf16"): ("#5d4f78", "|", "3", "--"),
+    ("pytorch-graph", "cuda", "bf16"): ("#9384b0", "-", "4", ":"),
+    ("pytorch-compiled", "cuda", "bf16"): ("#dcd6e8", "o", "x", "-."),
+    ("osf-rs", "cpu", "f32"): ("#8f3b2e", "\\\\", "s", "-."),
+    ("eegpt-rs", "cpu", "f32"): ("#a05a4e", "\\\\", "s", "-."),
+    ("osf-rs", "vulkan", "f32"): ("#c0574a", "//", "<", "-."),
     (LINEAR_ALONE, "cpu", "f32"): ("#ffffff", "", "_", ":"),
 }
-PEERS = {"pytorch": "PyTorch", "pytorch-compiled": "PyTorch, compiled",
-         "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", LINEAR_ALONE: LINEAR_ALONE}
+PEERS = {"pytorch": "PyTorch", "pytorch-graph": "PyTorch, one graph",
+         "pytorch-compiled": "PyTorch, compiled", "onnxruntime": "ONNX Runtime",
+         "openvino": "OpenVINO", "osf-rs": "osf-rs", "eegpt-rs": "eegpt-rs",
+         LINEAR_ALONE: LINEAR_ALONE}
 PLACES = {"cpu": "CPU", "vulkan": "Vulkan", "cuda": "CUDA"}
 QUIET = 0.5  # a load average up to which numbers are worth something
 AGAIN = ["", "--", "||", "++"]  # hatching on top, by machine
@@ -49,6 +62,10 @@ class Row:
     def series(self):
         return (self.peer or "", self.backend, self.precision, self.machine)
 
+    @property
+    def key(self):
+        return (self.series, self.model, self.batch, self.channels)
+
     def spread(self, scale=1.0):
         """Of the whiskers, below and above the median."""
         return ((self.median - min(self.times)) * scale, (max(self.times) - self.median) * scale)
@@ -66,27 +83,51 @@ def mixed(colour, share):
     return "#" + "".join(f"{round(part + (255 - part) * share):02x}" for part in parts)
 
 
+def same_machine(one, other):
+    """Were both run by the same code on the same day? One may not have looked at the GPU."""
+    keys = ("cpu", "cores", "system", "version", "commit", "modified")
+    gpus = {machine.get("gpu") for machine in (one, other)} - {None}
+    return (len(gpus) < 2 and one["time"][:10] == other["time"][:10]
+            and all(one.get(key) == other.get(key) for key in keys))
+
+
 class Results:
     """The rows of all machines, and what their series look like and are called."""
 
     def __init__(self, folders):
-        self.machines, self.rows, self.blas = [], [], []
-        for i, folder in enumerate(folders):
+        self.machines, measured, alone = [], {}, {}
+        for folder in folders:
             try:
                 machine = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
                 fields = json.loads((folder / "results.json").read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 sys.exit(f"{folder}: not the results of a benchmark: {error}")
-            self.machines.append(machine)
-            self.rows += [Row(f, i) for f in fields]
-            self.blas += [linear_alone(f, i) for f in fields
-                          if f.get("blas_ms") and not f.get("peer")]
+            i = self.add_machine(machine)
+            for f in fields:  # of a row that was measured again the last counts
+                row = Row(f, i)
+                measured[row.key] = row
+                if f.get("blas_ms") and not row.peer:
+                    alone[row.key] = linear_alone(f, i)
+        self.rows, self.blas = list(measured.values()), list(alone.values())
         self.osf = self.main_osf()
         self.looks = self.all_looks()
+
+    def add_machine(self, machine):
+        """Its index; several folders of one machine, each with a part of the rows, are one."""
+        for i, known in enumerate(self.machines):
+            if same_machine(known, machine):
+                if not known.get("gpu"):
+                    known.update(gpu=machine.get("gpu"), gpu_driver=machine.get("gpu_driver"))
+                return i
+        self.machines.append(machine)
+        return len(self.machines) - 1
 
     def all_looks(self):
         """{series: its look}; ours first, then peers by name, each by machine."""
         there, looks = {row.series for row in self.rows + self.blas}, {}
+        for unknown in sorted({series[:3] for series in there} - set(LOOKS)):
+            sys.exit(f"rows by {', '.join(filter(None, unknown))}: bench_rows.py knows no look "
+                     "of theirs")
         for kind, (colour, hatch, marker, line) in LOOKS.items():
             machines = [i for i in range(len(self.machines)) if (*kind, i) in there]
             for again, i in enumerate(machines):
@@ -135,6 +176,14 @@ class Results:
 
     def osf_rows(self, keep=lambda r: True, blas=False):
         return self.pick(lambda r: r.model == self.osf and r.channels == 12 and keep(r), blas)
+
+
+def by_place(rows):
+    """{"CPU": rows, "GPU": rows}, those that there are: one axis would hide the faster ones."""
+    places = {}
+    for series, of_series in rows.items():
+        places.setdefault("CPU" if series[1] == "cpu" else "GPU", {})[series] = of_series
+    return places
 
 
 def letter(machine):

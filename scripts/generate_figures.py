@@ -5,13 +5,15 @@
     scripts/generate_figures.py RESULTS... [--out FOLDER] [--format png,svg]
 
 RESULTS is a folder that bench.sh made (machine.json, results.json), here or elsewhere; each chart
-becomes a PNG and an SVG in the first one, or in FOLDER. With several, a series bears the letter of
-its machine, which the caption names. A chart whose rows were not measured is left out, and said so.
-Bars and points are medians, whiskers go from the fastest to the slowest run. Legible in grey print:
-series differ by hatch, marker and line. Needs matplotlib alone.
+becomes a PNG and an SVG in the first one, or in FOLDER. With several machines, a series bears the
+letter of its own, which the caption names; folders of one machine and day are one. A chart whose
+rows were not measured is left out, and said so. Bars and points are medians, whiskers go from the
+fastest to the slowest run. Legible in grey print: series differ by hatch, marker and line. Needs
+matplotlib alone.
 """
 import argparse
 import io
+import itertools
 import pathlib
 import re
 import statistics
@@ -27,9 +29,11 @@ import matplotlib.pyplot as plt
 from PIL import Image  # comes with matplotlib
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from bench_rows import Results, eegpt_rows, eegpt_size, letter, row_order, sizes_label
+from bench_rows import (Results, by_place, eegpt_rows, eegpt_size, letter, row_order,
+                        sizes_label)
 
 WIDTH = 9.0  # of a chart, in inches
+DPI = 125
 COLOURS = 64  # of a PNG's palette: a third of the bytes, and nothing to see
 LOG_FROM = 12  # a ratio of largest to smallest that a linear axis no longer shows
 
@@ -47,8 +51,9 @@ def plain(value, _=None):
     return f"{value:g}" if 1e-4 < abs(value) < 1e7 or value == 0 else f"{value:.0e}"
 
 
-def log_axis(axis, subs=(1, 2, 5)):
-    axis.set_major_locator(LogLocator(subs=subs, numticks=30))
+def log_axis(axis, ratio):
+    """Ticks of an axis whose ends have that ratio."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < 300 else (1,), numticks=30))
     axis.set_major_formatter(FuncFormatter(plain))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -63,7 +68,7 @@ def scale_values(ax, values, which="y"):
     if log:
         (ax.set_yscale if which == "y" else ax.set_xscale)("log")
         limits(low / 1.6, high * 2.0)
-        log_axis(axis)
+        log_axis(axis, high / low)
     else:
         limits(0, high * 1.15)
     return log
@@ -86,17 +91,30 @@ def whisker(ax, at, median, spread, name="yerr"):
 class Sheet:
     """One chart: title and legend above the axes, the caption with machine and date below."""
 
-    def __init__(self, results, title, columns=1, height=4.2):
+    def __init__(self, results, title, columns=1, height=4.2, rows=1):
         self.results, self.title, self.seen = results, title, {}
-        self.figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), squeeze=False,
-                                         layout="constrained")
-        self.axes = list(axes[0])
+        self.columns = columns
+        self.figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows),
+                                         squeeze=False, layout="constrained")
+        self.axes = list(axes.flat)
+
+    @classmethod
+    def of_places(cls, results, title, places, height=4.2):
+        """CPU above GPU; one alone is as tall as any chart."""
+        sheet = cls(results, title, 1, height if len(places) == 1 else 0.8 * height, len(places))
+        sheet.name_places(sheet.axes, places)
+        return sheet
+
+    @staticmethod
+    def name_places(axes, places):
+        for ax, place in zip(axes, places if len(places) > 1 else ()):
+            ax.set_title(place, fontsize=9, loc="left")
 
     def bars(self, ax, groups, series, value):
         """Bars of `series` beside each other in every group. value(series, group) is a median with
         its spread, or None."""
         wide = min(0.84 / len(series), 0.6)
-        room = wide * 0.9 * WIDTH / len(self.axes) / len(groups)  # inches that a bar is wide
+        room = wide * 0.9 * WIDTH / self.columns / len(groups)  # inches that a bar is wide
         values = []
         for i, key in enumerate(series):
             colour, hatch, *_ = self.results.looks[key]
@@ -162,9 +180,12 @@ class Sheet:
         return "\n".join(textwrap.fill(line, 170) for line in lines)
 
     def save(self, out, name, note="Median; whiskers: fastest and slowest run."):
+        if any(peer == "eegpt-rs" for peer, *_ in self.seen):
+            note += " eegpt-rs leaves out a last, partial patch."
         if self.seen:
             self.figure.legend(self.seen.values(), [self.results.label(s) for s in self.seen],
-                               loc="outside upper left", ncols=4, frameon=False, handlelength=3,
+                               loc="outside upper left", ncols=4 if len(self.seen) < 9 else 3,
+                               frameon=False, handlelength=3,
                                fontsize=8, title=self.title, title_fontsize=12, alignment="left")
         else:
             self.figure.suptitle(self.title, fontsize=12, x=0.01, ha="left")
@@ -176,7 +197,7 @@ class Sheet:
                 self.figure.savefig(file, metadata={"Date": None})
             else:
                 drawn = io.BytesIO()
-                self.figure.savefig(drawn, format="png", dpi=150)
+                self.figure.savefig(drawn, format="png", dpi=DPI)
                 picture = Image.open(drawn).convert("RGB")
                 smaller = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE,
                                            dither=Image.Dither.NONE)
@@ -195,16 +216,22 @@ def median_of(rows, keep):
     return value
 
 
+def in_places(rows):
+    """What the CPU computed first."""
+    return {series: of_series for place in by_place(rows).values()
+            for series, of_series in place.items()}
+
+
 # ---- the charts ---------------------------------------------------------------------------------
 
 def osf_latency(results, out):
-    rows = results.osf_rows(blas=True)
+    rows = in_places(results.osf_rows(blas=True))
     batches = sorted({r.batch for of_series in rows.values() for r in of_series if r.batch <= 16})
     if not batches:
         return False
     chosen = [batches[0], batches[-1]] if len(batches) > 1 else batches
     sheet = Sheet(results, f"{results.osf}: latency by backend", len(chosen),
-                  2.0 + 0.28 * len(rows))
+                  max(2.6, 2.0 + 0.28 * len(rows)))
     for ax, batch in zip(sheet.axes, chosen):
         sheet.named_bars(ax, rows, lambda row, batch=batch: row.batch == batch)
         if ax is not sheet.axes[0]:
@@ -219,15 +246,19 @@ def osf_batch_scaling(results, out):
     batches = sorted({r.batch for of_series in rows.values() for r in of_series})
     if len(batches) < 2:
         return False
-    sheet = Sheet(results, f"{results.osf}: batch scaling", 2)
-    for ax, scale, what in ((sheet.axes[0], lambda r: 1.0, "latency of the batch (ms)"),
-                            (sheet.axes[1], lambda r: 1.0 / r.batch, "time per epoch (ms)")):
-        sheet.lines(ax, rows, lambda r: r.batch, scale)
+    places = by_place(rows)
+    sheet = Sheet(results, f"{results.osf}: batch scaling", 2, 4.2 if len(places) == 1 else 3.4,
+                  len(places))
+    kinds = ((lambda r: 1.0, "latency of the batch (ms)"),
+             (lambda r: 1.0 / r.batch, "time per epoch (ms)"))
+    for ax, (of_place, (scale, what)) in zip(sheet.axes, itertools.product(places.values(), kinds)):
+        sheet.lines(ax, of_place, lambda r: r.batch, scale)
         ax.set_xscale("log", base=2)
         ax.set_xticks(batches, [str(b) for b in batches])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("epochs in a batch (30 s each)")
         ax.set_ylabel(what)
+    sheet.name_places(sheet.axes[::2], places)
     sheet.save(out, "osf_batch_scaling")
     return True
 
@@ -243,9 +274,12 @@ def box(ax, values, at, tall=0.22):
 
 
 def latency_distribution(results, out):
-    """Every run around its series' median: in percent, so that a GPU fits beside a CPU."""
+    """Every run around its series' median: in percent, so that a GPU fits beside a CPU. Of peers
+    what computes in f32: there are many."""
     panels = [results.osf_rows(lambda r: r.batch == 1),
               eegpt_rows(results, lambda c, t: (c, t) == (22, 1000))]
+    panels = [in_places({series: of_series for series, of_series in rows.items()
+                         if not series[0] or series[2] == "f32"}) for rows in panels]
     names = [f"{results.osf}, B = 1", "EEGPT, 22 channels x 1000 samples, B = 1"]
     panels = [(name, rows) for name, rows in zip(names, panels) if rows]
     if not panels:
@@ -313,11 +347,13 @@ def osf_variants(results, out):
     models = in_order(rows)
     if len(models) < 2:
         return False
-    sheet = Sheet(results, "OSF: latency by variant")
-    sheet.bars(sheet.axes[0], models, list(rows),
-               median_of(rows, lambda row, name: short(row.model) == name))
-    sheet.axes[0].set_ylabel("latency of one epoch (ms)")
-    sheet.axes[0].set_xlabel("variant")
+    places = by_place(rows)
+    sheet = Sheet.of_places(results, "OSF: latency by variant", places)
+    for ax, of_place in zip(sheet.axes, places.values()):
+        sheet.bars(ax, models, list(of_place),
+                   median_of(rows, lambda row, name: short(row.model) == name))
+        ax.set_ylabel("latency of one epoch (ms)")
+    sheet.axes[-1].set_xlabel("variant")
     sheet.save(out, "osf_variants")
     return True
 
@@ -341,11 +377,13 @@ def eegpt_latency(results, out):
     sizes = {"%d x %d" % eegpt_size(r.model): row_order(r) for of in rows.values() for r in of}
     if not sizes:
         return False
-    sheet = Sheet(results, "EEGPT: latency by configuration, B = 1", height=4.6)
-    sheet.bars(sheet.axes[0], sorted(sizes, key=sizes.get), list(rows),
-               median_of(rows, lambda row, name: "%d x %d" % eegpt_size(row.model) == name))
-    sheet.axes[0].set_xlabel(sizes_label(rows))
-    sheet.axes[0].set_ylabel("latency of one window (ms)")
+    places = by_place(rows)
+    sheet = Sheet.of_places(results, "EEGPT: latency by configuration, B = 1", places, 4.6)
+    for ax, of_place in zip(sheet.axes, places.values()):
+        sheet.bars(ax, sorted(sizes, key=sizes.get), list(of_place),
+                   median_of(rows, lambda row, name: "%d x %d" % eegpt_size(row.model) == name))
+        ax.set_ylabel("latency of one window (ms)")
+    sheet.axes[-1].set_xlabel(sizes_label(rows))
     sheet.save(out, "eegpt_latency")
     return True
 
@@ -355,13 +393,15 @@ def eegpt_scaling(results, out, name, title, keep, index, what):
     at = sorted({eegpt_size(r.model)[index] for of_series in rows.values() for r in of_series})
     if len(at) < 2:
         return False
-    sheet = Sheet(results, title)
-    ax = sheet.axes[0]
-    sheet.lines(ax, rows, lambda r: eegpt_size(r.model)[index])
-    ax.set_xlim(0, at[-1] * 1.05)
-    ax.set_xticks(at)
-    ax.set_xlabel(what)
-    ax.set_ylabel("latency of one window (ms)")
+    places = by_place(rows)
+    sheet = Sheet(results, title, len(places))
+    for ax, of_place in zip(sheet.axes, places.values()):
+        sheet.lines(ax, of_place, lambda r: eegpt_size(r.model)[index])
+        ax.set_xlim(0, at[-1] * 1.05)
+        ax.set_xticks(at)
+        ax.set_xlabel(what)
+    sheet.axes[0].set_ylabel("latency of one window (ms)")
+    sheet.name_places(sheet.axes, places)
     sheet.save(out, name)
     return True
 
@@ -381,10 +421,10 @@ def speed_up(results, out):
     ours = {(r.model, r.batch, r.backend, r.precision, r.machine): r.median
             for r in results.rows
             if not r.peer and (r.channels == 12 or not r.model.startswith("osf-"))}
-    device = {"cpu": "cpu", "cuda": "vulkan"}
 
     def own(row):
-        return ours.get((row.model, row.batch, device[row.backend], row.precision, row.machine))
+        place = "cpu" if row.backend == "cpu" else "vulkan"
+        return ours.get((row.model, row.batch, place, row.precision, row.machine))
 
     drawn = False
     for name, title, first in (("osf_speed_up", f"{results.osf}: speed-up over peers", results.osf),
@@ -400,12 +440,13 @@ def speed_up(results, out):
         def value(series, name):
             return next(((r.median / own(r), r.spread(1 / own(r)))
                          for r in rows[series] if group(r) == name), None)
-        sheet = Sheet(results, title)
-        ax = sheet.axes[0]
-        sheet.bars(ax, sorted(names, key=names.get), list(rows), value)
-        ax.axhline(1.0, color="black", linewidth=1.2)
-        ax.set_ylabel("peer's median / psgvit's median")
-        ax.set_xlabel("batch" if first == results.osf else sizes_label(rows))
+        places = by_place(rows)
+        sheet = Sheet.of_places(results, title, places)
+        for ax, of_place in zip(sheet.axes, places.values()):
+            sheet.bars(ax, sorted(names, key=names.get), list(of_place), value)
+            ax.axhline(1.0, color="black", linewidth=1.2)
+            ax.set_ylabel("peer's median / psgvit's")
+        sheet.axes[-1].set_xlabel("batch" if first == results.osf else sizes_label(rows))
         sheet.save(out, name, "Above the line psgvit is faster; whiskers: the peer's "
                    "fastest and slowest run.")
         drawn = True

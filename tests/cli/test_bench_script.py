@@ -31,6 +31,19 @@ MACHINE = {"time": "2026-01-31T23:59:58+00:00", "cpu": "Made-up CPU 9999X 16-Cor
            "compiler": "gcc (Debian 12.2.0) 12.2.0"}
 
 
+SYNTH = '#!/bin/sh\n[ "$1 $2" = "osf-base -o" ] && echo weights >"$3"\n'
+OSF_RS = """#!/bin/sh
+[ "$(cat "$2") $1 $3 $4 $5" = "weights --weights --runs 4 --json" ] || exit 1
+[ "$OMP_NUM_THREADS$RAYON_NUM_THREADS$OPENBLAS_NUM_THREADS" = 333 ] || exit 1
+echo '{"backend": "CPU (NdArray + OpenBLAS)", "inference": {"all_ms": [4.0, 3.0]},
+       "batch_scaling": [{"batch_size": 1, "runs": [8.0]}, {"batch_size": 2, "runs": [9.0]}]}'
+"""
+EEGPT_RS = """#!/bin/sh
+[ "$1 $2 $3 $4" = "4 1000 2 4" ] && echo '{"times_ms": [2.0, 2.0, 2.0, 2.0], "backend": "ndarray"}'
+[ "$1" = 4 ] || { echo "thread 'main' panicked at embedding"; echo note; exit 101; } >&2
+"""
+
+
 def row(rng, model, batch, median, **more):
     times = [median * (1 + 0.03 * rng.expovariate(1)) for _ in range(more.pop("runs", 15))]
     middle = statistics.median(times)
@@ -53,6 +66,10 @@ def rows_of(rng, speed, fixed, **more):
             extra.update(load_ms=20 + 10 * work, peak_rss_mb=60 + 24 * work)
         return row(rng, model, batch, fixed + work * batch / speed, **{**more, **extra})
 
+    if more.get("peer") == "osf-rs":
+        return [made("osf-base", b, 15.8) for b in (1, 2, 4, 8, 16)]
+    if more.get("peer") == "eegpt-rs":
+        return [made(f"eegpt:{c}x1000", 1, 0.4 * (c + 4)) for c in (4, 8, 16, 22, 32)]
     table = [made(f"osf-{name}", 1, work, runs=60) for name, work in sizes.items()]
     table += [made("osf-base", b, 15.8) for b in (2, 4, 8, 16) + ((32,) if ours else ())]
     table += [made("osf-base", 1, 15.8, channels=c) for c in (2, 4, 6, 8, 10) if ours]
@@ -66,13 +83,19 @@ def made_up():
     rng = random.Random(1)
     table = []
     for backend, precision, speed, fixed in (("cpu", "f32", 0.25, 1.0), ("cpu", "bf16", 0.8, 1.0),
-                                             ("vulkan", "f32", 3.0, 0.7),
-                                             ("vulkan", "f16", 9.0, 0.6)):
+                                             ("vulkan", "f32", 30.0, 0.7),
+                                             ("vulkan", "f16", 90.0, 0.6),
+                                             ("vulkan", "bf16", 80.0, 0.6)):
         table += rows_of(rng, speed, fixed, backend=backend, precision=precision)
-    for peer, backend, speed in (("pytorch", "cpu", 0.2), ("pytorch-compiled", "cpu", 0.22),
-                                 ("onnxruntime", "cpu", 0.21), ("openvino", "cpu", 0.24),
-                                 ("pytorch", "cuda", 2.0), ("pytorch-compiled", "cuda", 2.6)):
-        table += rows_of(rng, speed, 1.0, backend=backend, precision="f32", peer=peer)
+    for peer, backend, precision, speed in (
+            ("pytorch", "cpu", "f32", 0.2), ("pytorch-compiled", "cpu", "f32", 0.22),
+            ("onnxruntime", "cpu", "f32", 0.21), ("openvino", "cpu", "f32", 0.24),
+            ("osf-rs", "cpu", "f32", 0.03), ("eegpt-rs", "cpu", "f32", 0.05),
+            ("pytorch", "cuda", "f32", 20.0), ("pytorch-graph", "cuda", "f32", 24.0),
+            ("pytorch-compiled", "cuda", "f32", 26.0), ("osf-rs", "vulkan", "f32", 2.0),
+            ("pytorch", "cuda", "f16", 60.0), ("pytorch-graph", "cuda", "f16", 80.0),
+            ("pytorch", "cuda", "bf16", 60.0), ("pytorch-graph", "cuda", "bf16", 80.0)):
+        table += rows_of(rng, speed, 1.0, backend=backend, precision=precision, peer=peer)
     return table
 
 
@@ -165,6 +188,17 @@ class Results(unittest.TestCase):
         self.assertIn("pytorch: no package torch", done.stderr)
         self.assertFalse(results.exists())
 
+    def test_rows_are_kept_as_they_come(self):
+        """Of a benchmark that is ended in the midst of a row, with a code that says so."""
+        command = [sys.executable, SCRIPTS / "bench_results.py", "add", self.folder]
+        for text, rows, code in (('[{"a": 1}\n,{"a":\n [2]},', [{"a": 1}, {"a": [2]}], 0),
+                                 ('[{"a": 3},{"a"', [{"a": 1}, {"a": [2]}, {"a": 3}], 1),
+                                 ("[]\n", [{"a": 1}, {"a": [2]}, {"a": 3}], 0), ("", None, 1)):
+            done = subprocess.run(command, input=text, text=True, capture_output=True)
+            self.assertEqual((done.returncode, done.stderr), (code, ""))
+            if rows:
+                self.assertEqual(json.loads((self.folder / "results.json").read_text()), rows)
+
     # ---- charts ----
 
     def test_all_charts(self):
@@ -208,6 +242,35 @@ class Results(unittest.TestCase):
         self.assertIn("9999X 16-Core Processor (avx512, 16 threads). libpsgvit 0.1.0, commit 0123",
                       rows.place(0))
 
+    def test_parts_of_one_machine(self):
+        """Are one, whose rows are those that were measured last."""
+        rng = random.Random(4)
+        cpu, gpu = row(rng, "osf-base", 1, 99.0), row(rng, "osf-base", 1, 9.0, backend="vulkan")
+        again = row(rng, "osf-base", 1, 77.0)
+        parts = [(dict(MACHINE, gpu=None, gpu_driver=None), [cpu]), (MACHINE, [gpu]),
+                 (dict(MACHINE, time="2026-01-31T20:00:00+00:00"), [again]),
+                 (dict(MACHINE, gpu="Another GPU"), [gpu])]
+        folders = []
+        for i, (machine, rows) in enumerate(parts):
+            folders.append(self.folder / str(i))
+            folders[-1].mkdir()
+            (folders[-1] / "machine.json").write_text(json.dumps(machine))
+            (folders[-1] / "results.json").write_text(json.dumps(rows))
+        sys.path.insert(0, str(SCRIPTS))
+        from bench_rows import Results as Rows
+
+        one = Rows(folders[:3])
+        self.assertEqual([m["gpu"] for m in one.machines], [MACHINE["gpu"]])
+        self.assertEqual({r.backend: r.median for r in one.rows},
+                         {"cpu": again["median_ms"], "vulkan": gpu["median_ms"]})
+        self.assertEqual(one.label(("", "cpu", "f32", 0)), "psgvit, CPU")
+        self.assertEqual(len(Rows(folders).machines), 2)
+
+    def test_a_series_without_a_look(self):
+        self.write([row(random.Random(3), "osf-base", 1, 9.0, precision="f64")])
+        done = self.run_script("generate_figures.py", self.folder, code=1)
+        self.assertIn("rows by cpu, f64:", done.stderr)
+
     def test_one_format(self):
         self.write(made_up())
         out = self.folder / "charts"
@@ -237,8 +300,10 @@ class Results(unittest.TestCase):
         """Without PyTorch there are none; with it, a row has the fields of psgvit-bench."""
         command = [sys.executable, SCRIPTS / "bench_peers.py"]
         listed = subprocess.run([*command, "--list"], capture_output=True, text=True)
-        for peer in ("pytorch", "pytorch-compiled", "onnxruntime", "openvino"):
-            self.assertRegex(listed.stderr, rf"(?m)^{peer}: (there|no package \w+|PyTorch .*)$")
+        for peer in ("pytorch", "pytorch-graph", "pytorch-compiled", "onnxruntime", "openvino",
+                     "osf-rs", "eegpt-rs"):
+            self.assertRegex(listed.stderr, rf"(?m)^{peer}: (there|runs on a GPU alone|"
+                             r"no (package|program) \S+( in PATH)?|PyTorch .*)$")
         done = subprocess.run([*command, "osf-nano,eegpt:4x256:1", "--batch", "1", "--runs", "3",
                                "--peers", "pytorch"], capture_output=True, text=True, timeout=300)
         if "pytorch: there" not in listed.stderr.splitlines():
@@ -254,6 +319,49 @@ class Results(unittest.TestCase):
                 self.assertEqual(own[key], theirs[key])
             self.assertEqual(theirs["peer"], "pytorch")
             self.assertGreater(theirs["min_ms"], 0)
+
+
+    def crates(self, *args):
+        """Rows and talk of stand-ins for the programs of the crates."""
+        for name, text in (("psgvit-synth", SYNTH), ("osf", OSF_RS), ("eegpt", EEGPT_RS)):
+            (self.folder / name).write_text(text)
+            (self.folder / name).chmod(0o755)
+        peers = f"osf-rs={self.folder / 'osf'},eegpt-rs={self.folder / 'eegpt'}"
+        done = self.run_script("bench_peers.py", "osf-base,osf-nano,eegpt:4x1000,eegpt:64x1000",
+                               "--batch", "1,2,32", "--runs", "4", "--threads", "3", "--tools",
+                               self.folder, "--peers", peers, *args)
+        return json.loads(done.stdout), done.stderr.splitlines()
+
+    def test_crates(self):
+        """Their programs' words become rows; what a crate can't do has none."""
+        rows, talk = self.crates()
+        self.assertEqual([(r["peer"], r["model"], r["batch"], r["times_ms"]) for r in rows],
+                         [("osf-rs", "osf-base", 1, [4.0, 3.0]), ("osf-rs", "osf-base", 2, [9.0]),
+                          ("eegpt-rs", "eegpt:4x1000", 1, [2.0] * 4)])
+        self.assertEqual([(r["median_ms"], r["threads"], r["backend"]) for r in rows],
+                         [(3.5, 3, "cpu"), (9.0, 3, "cpu"), (2.0, 3, "cpu")])
+        self.assertEqual(talk, ["bench_peers.py: eegpt-rs at eegpt:64x1000, batch 1: its program "
+                                "ended with 101 and said: thread 'main' panicked at embedding"])
+
+    def test_crates_on_a_gpu(self):
+        """Only what waits for it counts, and a program for the CPU is none for a GPU."""
+        rows, talk = self.crates("--backend", "gpu")
+        self.assertEqual(rows, [])
+        self.assertEqual(talk, ["eegpt-rs: its benchmark does not wait for a GPU",
+                                "bench_peers.py: osf-rs at osf-base, batch 1: its program was "
+                                "built for 'CPU (NdArray + OpenBLAS)'"])
+        global OSF_RS
+        before, OSF_RS = OSF_RS, OSF_RS.replace("CPU (NdArray + OpenBLAS)", "GPU (wgpu)")
+        rows, _ = self.crates("--backend", "gpu")
+        OSF_RS = before
+        self.assertEqual([(r["backend"], r["batch"]) for r in rows], [("vulkan", 1)])
+
+    def test_crates_that_are_not_there(self):
+        done = self.run_script("bench_peers.py", "--list", "--peers", "osf-rs=/none,eegpt-rs",
+                               code=1)
+        self.assertIn("osf-rs: /none is no program\n", done.stderr)
+        done = self.run_script("bench_peers.py", "--list", "--peers", "pytorch=/bin/true", code=2)
+        self.assertIn("found 'pytorch=/bin/true'", done.stderr)
 
 
 def draw(folder):
