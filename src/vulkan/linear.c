@@ -7,8 +7,6 @@
 
 #include "vulkan/record.h"
 
-static const double MOST_FLOPS = 16e9; /* of a dispatch, so that none takes long */
-
 /* ---- classes of tiles ---- */
 
 /* Measured on an H200, 2026-11-22, bench_vulkan: 64 x 64 reaches 34 TFLOP/s, larger tiles don't.
@@ -151,7 +149,7 @@ typedef struct layer {
 /* Rows that one dispatch may have: whole tiles, as many as its work and the grid allow. */
 static size_t rows_at_once(const vk_device *d, const vk_tile *t, size_t n, size_t k)
 {
-    double rows = MOST_FLOPS / (2.0 * (double)n * (double)k) / t->bm;
+    double rows = pv_vk_most_flops(d) / (2.0 * (double)n * (double)k) / t->bm;
     size_t most = d->limits.maxComputeWorkGroupCount[1];
     size_t tiles = rows < 1.0 ? 1 : rows > (double)most ? most : (size_t)rows;
     return tiles * t->bm;

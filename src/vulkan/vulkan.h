@@ -255,6 +255,9 @@ vk_use pv_vk_use_matrix(const vk_matrix *matrix);
  * large for them. The plan is `stale` then. Counts as read, for they don't have to wait for each
  * other. */
 psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err);
+/* FLOP that a command buffer may hold, and a dispatch: a tenth of a second or less of what a device
+ * of this kind does at least. */
+double pv_vk_most_flops(const vk_device *device);
 /* Appends a dispatch to the plan. */
 psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_error *err);
 
