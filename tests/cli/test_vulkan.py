@@ -95,6 +95,20 @@ class Vulkan(harness.Case):
         np.testing.assert_allclose(found, self.tensors("x.safetensors")["logits"], rtol=0,
                                    atol=1e-5)
 
+    def test_parts(self):
+        """A GPU gets 720 epochs at a time, to have a batch under way while another is read back:
+        none of its batches, of 73 windows here, ends where a part for the CPU does."""
+        np.random.default_rng(1).standard_normal((760, 3, 128), dtype="f4").tofile("long.bin")
+        out = ["-o", "x.npy", "long.bin"]
+        p = self.eegpt_infer("--backend", "vulkan", "--progress", "json", *out, timeout=300)
+        found = np.load("x.npy")
+        done = [json.loads(line)["done"] for line in p.stderr.splitlines() if line[0] == "{"]
+        self.assertEqual(done[-1], 760)
+        self.assertGreater(len(done), 2)
+        self.assertLessEqual(set(done), {*range(73, 720, 73), 720, 760})
+        self.eegpt_infer("--backend", "cpu", *out)
+        np.testing.assert_allclose(found, np.load("x.npy"), rtol=0, atol=1e-5)
+
     def test_profile(self):
         """The same steps as on the CPU, but those that it needs no dispatch for, by the device's
         clock; each names its shader."""
