@@ -59,9 +59,11 @@ class Crate:
         return self.done.get(batch)
 
     def output(self, args, *words):
-        """What its program prints, held to the threads and the device that were asked for."""
-        threads = {name: str(args.threads) for name in
-                   ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        """What its program prints, held to the threads and the device that were asked for. Each of
+        Rayon's threads calls BLAS; if that had threads, too, eegpt-rs would take 4 times as long
+        (2 cores of an AMD EPYC)."""
+        threads = {"RAYON_NUM_THREADS": str(args.threads), "OMP_NUM_THREADS": "1",
+                   "OPENBLAS_NUM_THREADS": "1"}
         try:
             done = subprocess.run([self.program, *map(str, words)], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, env={**os.environ, **threads},

@@ -34,7 +34,7 @@ MACHINE = {"time": "2026-01-31T23:59:58+00:00", "cpu": "Made-up CPU 9999X 16-Cor
 SYNTH = '#!/bin/sh\n[ "$1 $2" = "osf-base -o" ] && echo weights >"$3"\n'
 OSF_RS = """#!/bin/sh
 [ "$(cat "$2") $1 $3 $4 $5" = "weights --weights --runs 4 --json" ] || exit 1
-[ "$OMP_NUM_THREADS$RAYON_NUM_THREADS$OPENBLAS_NUM_THREADS" = 333 ] || exit 1
+[ "$OMP_NUM_THREADS$RAYON_NUM_THREADS$OPENBLAS_NUM_THREADS" = 131 ] || exit 1
 echo '{"backend": "CPU (NdArray + OpenBLAS)", "inference": {"all_ms": [4.0, 3.0]},
        "batch_scaling": [{"batch_size": 1, "runs": [8.0]}, {"batch_size": 2, "runs": [9.0]}]}'
 """
