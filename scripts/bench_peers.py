@@ -23,6 +23,7 @@ import contextlib
 import importlib
 import importlib.util
 import json
+import logging
 import os
 import pathlib
 import platform
@@ -293,14 +294,16 @@ def failed(peer, spec, batch, error):
     print(f"bench_peers.py: {peer} at {spec.name}, batch {batch}: {first}", file=sys.stderr)
 
 
-def bench_python(torch, spec, batch, peers, args):
+def place_of(torch, args):
+    """What a tensor is moved to."""
+    dtypes = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+    return {"cpu": "cpu", "gpu": "cuda"}[args.backend], dtypes[args.precision]
+
+
+def bench_python(torch, spec, model, batch, peers, args):
     """The rows of those peers that run in this Python."""
-    if not peers:
-        return
-    place = {"cpu": "cpu", "gpu": "cuda"}[args.backend]
-    dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[args.precision]
+    place, dtype = place_of(torch, args)
     signal = torch.randn((batch, spec.channels, spec.samples)).clamp(-6, 6).to(place, dtype)
-    model = spec.open(torch, args.osf_repo).to(place, dtype)
     wait = torch.cuda.synchronize if place == "cuda" else lambda: None
     device = torch.cuda.get_device_name() if place == "cuda" else cpu_name()
     for peer in peers:
@@ -332,8 +335,10 @@ def all_rows(torch, peers, args):
     python = [peer for peer in peers if peer in PEERS]
     crates = [args.crates[peer] for peer in peers if peer in CRATES]
     for spec in args.models:
+        model = spec.open(torch, args.osf_repo).to(*place_of(torch, args)) if python else None
         for batch in args.batch:
-            yield from bench_python(torch, spec, batch, python, args)
+            if python:
+                yield from bench_python(torch, spec, model, batch, python, args)
             for crate in crates:
                 yield from bench_crate(spec, batch, crate, args)
 
@@ -391,7 +396,8 @@ def prepared_torch(args):
     import torch
 
     torch.set_num_threads(args.threads)
-    warnings.filterwarnings("ignore")  # of exporters, about themselves
+    warnings.filterwarnings("ignore")  # of exporters and compilers, about themselves
+    logging.disable(logging.WARNING)
     torch.backends.cudnn.allow_tf32 = False  # matrix products have it off by default
     return torch
 

@@ -132,7 +132,7 @@ class Results:
             machines = [i for i in range(len(self.machines)) if (*kind, i) in there]
             for again, i in enumerate(machines):
                 own = mixed(colour, min(0.45 * again, 0.8))
-                looks[*kind, i] = (own, hatch + AGAIN[again % len(AGAIN)], marker, line,
+                looks[(*kind, i)] = (own, hatch + AGAIN[again % len(AGAIN)], marker, line,
                                    "#ffffff" if again else own)
         return looks
 

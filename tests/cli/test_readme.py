@@ -230,6 +230,9 @@ class Readme(Case):
         "scripts/roofline.py --build build/release": (
             "takes a minute; cli_roofline runs it on a small model",
             "scripts/roofline.py --help"),
+        "scripts/bench_ratios.py --tools build/release/bin": (
+            "takes minutes; cli_roofline runs it with a stand-in for the peers",
+            "scripts/bench_ratios.py --help"),
         "pip install torch safetensors numpy": (
             "fetches a gigabyte", lambda self, command: self.imports_of_conversion(command)),
     }
