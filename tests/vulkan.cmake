@@ -30,6 +30,8 @@ psgvit_mock_test(fault_vulkan_night fault/vulkan/test_night.c)
 foreach(part cache limits lost)
     psgvit_mock_test(fault_vulkan_${part} fault/vulkan/test_${part}.c)
 endforeach()
+psgvit_test(staging_vulkan unit/test_staging.c unit/job.c parity/vector.c LIBS tool_support)
+target_include_directories(test_staging_vulkan SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
 psgvit_test(threads_vulkan fault/vulkan/test_threads.c unit/job.c parity/vector.c
     LIBS tool_support TIMEOUT 300)
 
@@ -47,7 +49,7 @@ if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
         LIBS tool_support ARGS barriers)
     target_include_directories(test_validation_races SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
     psgvit_test_run(validation_misuse validation_races ARGS buffers)
-    set(validated ops_vulkan parity_vulkan threads_vulkan)
+    set(validated ops_vulkan parity_vulkan staging_vulkan threads_vulkan)
     set_property(TEST ${validated} validation_races validation_misuse APPEND PROPERTY ENVIRONMENT
         VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
         VK_LAYER_SETTINGS_PATH=${CMAKE_CURRENT_SOURCE_DIR}/fault/vulkan/vk_layer_settings.txt)

@@ -28,6 +28,8 @@ struct psgvit_device {
     size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster */
     size_t in_flight;  /* batches under way that keep it busy, to PV_MOST_IN_FLIGHT; each has its
                           own memory */
+    unsigned spares;   /* bit of each precision in which fewer products are worth more and smaller
+                          ops; there pv_operand leaves all as it is */
 };
 
 /* Weights of one encoder in the layout of one device. */
@@ -96,7 +98,9 @@ typedef struct pv_row_range {
 typedef struct pv_plan {
     psgvit_device *device;
     psgvit_error error;
-    double device_ms; /* that the last run took by the device's own clock; 0: it has none */
+    double device_ms; /* that the last run took by the device's own clock, from its first op to its
+                         last: a discrete GPU's copies from and to the host not counted; 0: it has
+                         none */
     int exact;        /* set before recording: no op may be one that can leave the plan stale */
     pv_profile *profile; /* set before recording: ops are noted there and timed at each run; NULL:
                             nobody wants to know, and it costs nothing */

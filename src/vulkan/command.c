@@ -37,6 +37,7 @@ void pv_vk_plan_destroy(pv_plan *plan)
     }
     if (p->flag)
         pv_vk_buffer_destroy(&d->base, p->flag);
+    pv_vk_staging_free(&p->staging);
     free(p->pieces);
     free(p->dispatches);
     free(p->ticks);
@@ -47,12 +48,14 @@ void pv_vk_plan_destroy(pv_plan *plan)
 psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool write, vk_use *use,
                                uint32_t *at, psgvit_error *err)
 {
-    const vk_buffer *b = (const vk_buffer *)tensor.buffer;
+    const vk_buffer *host = (const vk_buffer *)tensor.buffer;
+    const vk_buffer *b = host->twin ? host->twin : host;
     uint64_t align = device->limits.minStorageBufferOffsetAlignment;
     uint64_t begin = (uint64_t)tensor.offset * sizeof(float);
     uint64_t last = tensor.rows ? (tensor.rows - 1) * tensor.stride + tensor.cols : 0;
     uint64_t end = begin + (uint64_t)last * sizeof(float);
     uint64_t first = begin / align * align;
+    const uint64_t to = end;
     end = (end + 15) / 16 * 16; /* shaders read four floats at once; buffers end on more */
     if (end <= first)
         end = first + 16;
@@ -61,14 +64,22 @@ psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool w
                        "%s: out of memory: a shader can see %llu bytes at once, expected %llu",
                        device->name, (unsigned long long)device->limits.maxStorageBufferRange,
                        (unsigned long long)(end - first));
-    *use = (vk_use){b->buffer, first, end - first, write};
+    *use = (vk_use){.buffer = b->buffer,
+                    .offset = first,
+                    .bytes = end - first,
+                    .write = write,
+                    .whole = write && !tensor.form && tensor.stride == tensor.cols,
+                    .host = host->twin ? host : NULL,
+                    .from = begin,
+                    .to = to};
     *at = (uint32_t)((begin - first) / sizeof(float));
     return PSGVIT_OK;
 }
 
 vk_use pv_vk_use_matrix(const vk_matrix *matrix)
 {
-    return (vk_use){matrix->buffer->buffer, matrix->offset, matrix->bytes, false};
+    return (vk_use){
+        .buffer = matrix->buffer->buffer, .offset = matrix->offset, .bytes = matrix->bytes};
 }
 
 psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err)
@@ -76,7 +87,7 @@ psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err)
     vk_plan *p = (vk_plan *)plan;
     uint32_t at;
     if (!p->flag)
-        PV_TRY(pv_vk_buffer_create(plan->device, 1, PV_HOST, &p->flag, err));
+        PV_TRY(pv_vk_buffer_create_shared(p->device, 1, &p->flag, err));
     return pv_vk_use_tensor(p->device, pv_view(p->flag, 0, 1, 1), false, use, &at, err);
 }
 
@@ -110,6 +121,7 @@ psgvit_status pv_vk_plan_add(pv_plan *plan, const vk_dispatch *dispatch, psgvit_
     if (!dispatches)
         return PSGVIT_E_MEMORY;
     p->dispatches = dispatches;
+    PV_TRY(pv_vk_staging_use(&p->staging, dispatch, err));
     if (plan->profile)
         PV_TRY(note(p, dispatch->kernel, err));
     p->dispatches[p->count++] = *dispatch;
@@ -204,14 +216,25 @@ static bool conflicts(const vk_plan *p, const vk_pending *pending, const vk_disp
     return false;
 }
 
-static void barrier(const vk_plan *p, VkCommandBuffer commands, VkPipelineStageFlags stage,
-                    VkAccessFlags access)
+/* What one step has written and the next one will do with it. */
+typedef struct vk_step {
+    VkPipelineStageFlags stage;
+    VkAccessFlags writes, next;
+} vk_step;
+
+static const vk_step HOST = {VK_PIPELINE_STAGE_HOST_BIT, 0, VK_ACCESS_HOST_READ_BIT};
+static const vk_step COMPUTE = {VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
+static const vk_step COPY = {VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
+                             VK_ACCESS_TRANSFER_READ_BIT};
+
+static void barrier(const vk_plan *p, VkCommandBuffer commands, vk_step from, vk_step to)
 {
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                              .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
-                              .dstAccessMask = access};
-    p->device->api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, stage, 0, 1,
-                                      &memory, 0, NULL, 0, NULL);
+                              .srcAccessMask = from.writes,
+                              .dstAccessMask = to.next};
+    p->device->api.CmdPipelineBarrier(commands, from.stage, to.stage, 0, 1, &memory, 0, NULL, 0,
+                                      NULL);
 }
 
 static psgvit_status bind(const vk_plan *p, const vk_dispatch *dispatch, VkDescriptorSet *set,
@@ -249,8 +272,7 @@ static psgvit_status write_dispatch(const vk_plan *p, VkCommandBuffer commands, 
     VkDescriptorSet set;
     PV_TRY(bind(p, dispatch, &set, err));
     if (conflicts(p, pending, dispatch)) {
-        barrier(p, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+        barrier(p, commands, COMPUTE, COMPUTE);
         pending->first = index;
     }
     pending->next = index + 1;
@@ -270,6 +292,32 @@ static void write_time(const vk_plan *p, VkCommandBuffer commands, uint32_t quer
                                      query);
 }
 
+/* In front of the plan's first dispatch. */
+static void write_head(const vk_plan *p, VkCommandBuffer commands)
+{
+    if (p->staging.in.count) {
+        pv_vk_staging_write_in(&p->staging, p->device, commands);
+        barrier(p, commands, COPY, COMPUTE);
+    }
+    if (p->times) {
+        p->device->api.CmdResetQueryPool(commands, p->times, 0, p->time_count);
+        write_time(p, commands, 0); /* when the plan before this one is done */
+    }
+}
+
+/* Behind its last. The host reads the flag as well as outputs. */
+static void write_tail(const vk_plan *p, VkCommandBuffer commands)
+{
+    if (p->times && !p->noted)
+        write_time(p, commands, 1);
+    barrier(p, commands, COMPUTE, HOST);
+    if (p->staging.out.count) {
+        barrier(p, commands, COMPUTE, COPY);
+        pv_vk_staging_write_out(&p->staging, p->device, commands);
+        barrier(p, commands, COPY, HOST);
+    }
+}
+
 static psgvit_status write_piece(vk_plan *p, size_t index, vk_pending *pending, psgvit_error *err)
 {
     vk_device *d = p->device;
@@ -281,20 +329,15 @@ static psgvit_status write_piece(vk_plan *p, size_t index, vk_pending *pending, 
     PV_VK_TRY(d, d->api.AllocateCommandBuffers(d->device, &info, &piece->commands),
               "allocating a command buffer", err);
     PV_VK_TRY(d, d->api.BeginCommandBuffer(piece->commands, &begin), "beginning commands", err);
-    if (p->times && index == 0) {
-        d->api.CmdResetQueryPool(piece->commands, p->times, 0, p->time_count);
-        write_time(p, piece->commands, 0); /* when the plan before this one is done */
-    }
+    if (index == 0)
+        write_head(p, piece->commands);
     for (size_t i = piece->first; i < piece->first + piece->count; i++) {
         PV_TRY(write_dispatch(p, piece->commands, i, pending, err));
         if (p->times && p->noted)
             write_time(p, piece->commands, (uint32_t)i + 1);
     }
-    if (index + 1 == p->piece_count) {
-        barrier(p, piece->commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-        if (p->times && !p->noted)
-            write_time(p, piece->commands, 1);
-    }
+    if (index + 1 == p->piece_count)
+        write_tail(p, piece->commands);
     PV_VK_TRY(d, d->api.EndCommandBuffer(piece->commands), "ending commands", err);
     return PSGVIT_OK;
 }
@@ -310,5 +353,6 @@ psgvit_status pv_vk_plan_finish(pv_plan *plan, psgvit_error *err)
         PV_TRY(write_piece(p, i, &pending, err));
     free(p->dispatches);
     p->dispatches = NULL;
+    pv_vk_staging_free(&p->staging);
     return PSGVIT_OK;
 }

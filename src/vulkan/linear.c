@@ -171,6 +171,8 @@ static psgvit_status bind(const pv_plan *plan, const layer *l, pv_tensor x, pv_t
     *x_fours = pv_vk_fours(d, x);
     d->use[d->uses++] = matrix;
     PV_TRY(pv_vk_bind_view(plan, d, y, true, err));
+    if (l->epilogue == PV_ADD)
+        d->use[d->uses - 1].whole = false;
     *y_fours = pv_vk_fours(d, y) && l->tile->tn % 4 == 0;
     if (l->bias.buffer)
         PV_TRY(pv_vk_bind(plan, &bias, l->bias, false, err));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory of a GPU. A buffer is one allocation. What ops read from and write to the host lies in
- * memory that both sides see: a signal is read once and an output written once, so that a copy
- * would only add a step. Weights lie in chunks, and get there through one staging buffer.
+ * memory that both sides see; on a discrete GPU it has a twin in the GPU's own (staging.c).
+ * Elsewhere a copy would only add a step: a signal is read once and an output written once.
+ * Weights lie in chunks, and get there through one staging buffer.
  */
 #include "vulkan/vulkan.h"
 
@@ -103,13 +104,36 @@ static psgvit_status create(vk_device *d, uint64_t bytes, vk_place place, vk_buf
     return PSGVIT_OK;
 }
 
+static psgvit_status create_floats(vk_device *d, size_t floats, vk_place place,
+                                   vk_buffer **buffer, psgvit_error *err)
+{
+    PV_TRY(create(d, (uint64_t)floats * sizeof(float), place, buffer, err));
+    (*buffer)->base.floats = floats;
+    return PSGVIT_OK;
+}
+
 psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
                                   pv_buffer **buffer, psgvit_error *err)
 {
+    vk_device *d = (vk_device *)device;
+    const bool host = kind == PV_HOST;
     vk_buffer *b;
-    PV_TRY(create((vk_device *)device, (uint64_t)floats * sizeof(float),
-                  kind == PV_HOST ? VK_PLACE_HOST : VK_PLACE_DEVICE, &b, err));
-    b->base.floats = floats;
+    PV_TRY(create_floats(d, floats, host ? VK_PLACE_HOST : VK_PLACE_DEVICE, &b, err));
+    psgvit_status status =
+        host && d->staging ? create(d, b->bytes, VK_PLACE_DEVICE, &b->twin, err) : PSGVIT_OK;
+    if (status) {
+        pv_vk_buffer_destroy(device, &b->base);
+        return status;
+    }
+    *buffer = &b->base;
+    return PSGVIT_OK;
+}
+
+psgvit_status pv_vk_buffer_create_shared(vk_device *device, size_t floats, pv_buffer **buffer,
+                                         psgvit_error *err)
+{
+    vk_buffer *b;
+    PV_TRY(create_floats(device, floats, VK_PLACE_HOST, &b, err));
     *buffer = &b->base;
     return PSGVIT_OK;
 }
@@ -118,6 +142,8 @@ void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer)
 {
     vk_device *d = (vk_device *)device;
     vk_buffer *b = (vk_buffer *)buffer;
+    if (b->twin)
+        pv_vk_buffer_destroy(device, &b->twin->base);
     if (pv_vk_may_destroy(d)) {
         d->api.DestroyBuffer(d->device, b->buffer, NULL);
         d->api.FreeMemory(d->device, b->memory, NULL); /* and unmaps it */

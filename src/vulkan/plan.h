@@ -11,11 +11,29 @@ typedef struct vk_piece {
     double flops;
 } vk_piece;
 
+/* Bytes [from, to) of a host buffer that has a twin. */
+typedef struct vk_range {
+    const vk_buffer *host;
+    uint64_t from, to;
+} vk_range;
+
+typedef struct vk_ranges {
+    vk_range *at;
+    size_t count, room;
+} vk_ranges;
+
+/* What a plan copies between host buffers and their twins. */
+typedef struct vk_staging {
+    vk_ranges in, out; /* to the twins, in front of all dispatches; and back behind them */
+    vk_ranges known;   /* that the twins have, so far: copied in or written */
+} vk_staging;
+
 typedef struct vk_plan {
     pv_plan base;
     vk_device *device;
     vk_dispatch *dispatches; /* while recording */
     size_t count, room;
+    vk_staging staging; /* while recording */
     vk_piece *pieces;
     size_t piece_count;
     double flops;
@@ -30,5 +48,17 @@ typedef struct vk_plan {
     size_t noted_room;
     pv_buffer *flag;     /* NULL: nobody asked for it */
 } vk_plan;
+
+/* ---- staging.c ---- */
+
+/* Takes note of what a dispatch does with twins, in the plan's order. */
+psgvit_status pv_vk_staging_use(vk_staging *staging, const vk_dispatch *dispatch,
+                                psgvit_error *err);
+/* The copies in, and those out, without barriers. */
+void pv_vk_staging_write_in(const vk_staging *staging, const vk_device *device,
+                            VkCommandBuffer commands);
+void pv_vk_staging_write_out(const vk_staging *staging, const vk_device *device,
+                             VkCommandBuffer commands);
+void pv_vk_staging_free(vk_staging *staging);
 
 #endif

@@ -3,9 +3,10 @@
  * The Vulkan backend inside. loader.c finds the functions, device.c the devices, features.c what
  * they can do; memory.c has buffers and stores, packing.c how weights lie in them, pipeline.c
  * compute pipelines, cache.c the file that they may be kept in, command.c plans (recorded once,
- * barriers derived from use), run.c how they run (submitted in bounded pieces); linear.c,
- * attention.c and, for all else, ops.c say which shader does an op, with which tiles, on which
- * grid; selftest.c lets a device prove that it computes right.
+ * barriers derived from use), staging.c their copies from and to the host, run.c how they run
+ * (submitted in bounded pieces); linear.c, attention.c and, for all else, ops.c say which shader
+ * does an op, with which tiles, on which grid; selftest.c lets a device prove that it computes
+ * right.
  */
 #ifndef PV_VULKAN_VULKAN_H
 #define PV_VULKAN_VULKAN_H
@@ -122,6 +123,7 @@ struct vk_device {
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;    /* bytes */
     vk_features features;       /* f16 matrices that fail the self-test are not kept */
+    bool staging;               /* host buffers that are made from now on have a twin */
     pthread_mutex_t lock;       /* round the queue */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
     _Atomic vk_work work;       /* may the GPU still use what belongs to the device? */
@@ -170,6 +172,8 @@ typedef struct vk_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
     uint64_t bytes;
+    struct vk_buffer *twin; /* of a host buffer: as much of the GPU's own memory, which shaders see
+                               in its place; NULL: they see the host's */
 } vk_buffer;
 
 /* A weight as a kernel reads it. */
@@ -185,6 +189,9 @@ typedef struct vk_matrix {
 
 psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
                                   pv_buffer **buffer, psgvit_error *err);
+/* Host memory that shaders see themselves, on every device. */
+psgvit_status pv_vk_buffer_create_shared(vk_device *device, size_t floats, pv_buffer **buffer,
+                                         psgvit_error *err);
 void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
 /* The first store of a precision lets the device prove that it computes right in it. */
 psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision,
@@ -232,7 +239,10 @@ psgvit_status pv_vk_plan_wait(pv_plan *plan, psgvit_error *err);
 typedef struct vk_use {
     VkBuffer buffer;
     uint64_t offset, bytes;
-    bool write; /* else it only reads */
+    bool write;            /* else it only reads */
+    bool whole;            /* its op writes all of [from, to) and reads nothing of it */
+    const vk_buffer *host; /* whose twin it is; NULL: nobody's */
+    uint64_t from, to;     /* bytes that the view spans, without what alignment adds */
 } vk_use;
 
 typedef struct vk_dispatch {

@@ -101,6 +101,10 @@ int main(int argc, char **argv)
         failures += run_tiles(device, PSGVIT_F32);
         features->f16_matrix = true;
     }
+    vk_device *vulkan = (vk_device *)device;
+    vulkan->staging = !vulkan->staging; /* as a device with or without memory of its own */
+    printf("-- host buffers with%s twins\n", vulkan->staging ? "" : "out");
+    failures += cases_run(device);
     psgvit_device_close(&device);
     return failures;
 }
