@@ -394,14 +394,13 @@ def eegpt_scaling(results, out, name, title, keep, index, what):
     if len(at) < 2:
         return False
     places = by_place(rows)
-    sheet = Sheet(results, title, len(places))
+    sheet = Sheet.of_places(results, title, places)
     for ax, of_place in zip(sheet.axes, places.values()):
         sheet.lines(ax, of_place, lambda r: eegpt_size(r.model)[index])
         ax.set_xlim(0, at[-1] * 1.05)
         ax.set_xticks(at)
-        ax.set_xlabel(what)
-    sheet.axes[0].set_ylabel("latency of one window (ms)")
-    sheet.name_places(sheet.axes, places)
+        ax.set_ylabel("latency of one window (ms)")
+    sheet.axes[-1].set_xlabel(what)
     sheet.save(out, name)
     return True
 
