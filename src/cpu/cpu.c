@@ -270,6 +270,7 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
         .log = {params->log, params->log_user},
         .batch_rows = BATCH_ROWS,
         .in_flight = 1,
+        .spares = 1u << PSGVIT_F32,
     };
     if (d->gemm[PSGVIT_F32]->alone)
         pv_log_line(&d->base.log, PSGVIT_LOG_WARNING,

@@ -63,6 +63,51 @@ static void load_table(pv_loader *l, pv_eegpt_model *m)
     pv_free(table);
 }
 
+static bool spares_products(const pv_eegpt_model *m)
+{
+    return m->store->device->spares & (1u << m->store->precision);
+}
+
+/* Is attention in the last block fewer products without K and V? Of a patch, 2*D at a time: K and V
+ * of its N tokens, and for each of n queries N scores; or what goes around K and V for n queries,
+ * and N scores for each query and head. */
+static bool absorbs(const pv_eegpt_model *m)
+{
+    const pv_eegpt_config *c = &m->config;
+    size_t tokens = c->tokens + c->summary, n = c->summary, d = c->width;
+    return spares_products(m) && tokens * d + n * tokens > n * d + n * tokens * c->heads;
+}
+
+/* q and, by heads, the transpose of k and v of the last block. The bias of k is read to be found
+ * finite, and counted. */
+static void load_heads(pv_loader *l, pv_eegpt_model *m, size_t i)
+{
+    const pv_eegpt_config *c = &m->config;
+    pv_vit_block *b = &m->blocks[i];
+    size_t d = c->width, dim = d / c->heads;
+    float *weight = numbers(l, (3 * d + 3 + dim) * d, "attn.qkv");
+    m->heads = calloc(2 * c->heads, sizeof *m->heads);
+    if (!l->status && !m->heads)
+        l->status = pv_fail_memory(l->err, "attn.qkv", 2 * c->heads * sizeof *m->heads);
+    if (!l->status) {
+        float *bias = weight + 3 * d * d, *transpose = bias + 3 * d;
+        pv_load_values(l, weight, 3 * d * d, "target_encoder.blocks.%zu.attn.qkv.weight", i);
+        if (c->qkv_bias)
+            pv_load_values(l, bias, 3 * d, "target_encoder.blocks.%zu.attn.qkv.bias", i);
+        pv_load_linear_values(l, &b->q, weight, bias, d, d);
+        for (size_t h = 0; h < c->heads; h++) {
+            const float *k = weight + (d + h * dim) * d, *v = k + d * d; /* [dim, D] */
+            for (size_t j = 0; j < d * dim; j++)
+                transpose[j] = k[j % dim * d + j / dim];
+            pv_load_linear_values(l, &m->heads[h], transpose, NULL, d, dim);
+            pv_load_linear_values(l, &m->heads[c->heads + h], v, bias + 2 * d + h * dim, dim, d);
+        }
+        b->k_heads = m->heads;
+        b->v_heads = m->heads + c->heads;
+    }
+    pv_free(weight);
+}
+
 static void load_block(pv_loader *l, pv_eegpt_model *m, size_t i)
 {
     const pv_eegpt_config *c = &m->config;
@@ -72,6 +117,8 @@ static void load_block(pv_loader *l, pv_eegpt_model *m, size_t i)
     if (i + 1 < c->depth) {
         pv_load_linear(l, &b->qkv, (pv_row_slice){0, 3 * d}, d, c->qkv_bias,
                        "target_encoder.blocks.%zu.attn.qkv", i);
+    } else if (absorbs(m)) {
+        load_heads(l, m, i);
     } else {
         pv_load_linear(l, &b->q, (pv_row_slice){0, d}, d, c->qkv_bias,
                        "target_encoder.blocks.%zu.attn.qkv", i);
@@ -87,14 +134,58 @@ static void load_block(pv_loader *l, pv_eegpt_model *m, size_t i)
                    "target_encoder.blocks.%zu.mlp.fc2", i);
 }
 
+/* The summary tokens, [summary, D], through norm1 and qkv of the first block, by the ops of a pass:
+ * values [summary, 3*D]. */
+static psgvit_status project_summary(const pv_eegpt_model *m, float *values, psgvit_error *err)
+{
+    const pv_eegpt_config *c = &m->config;
+    psgvit_device *device = m->store->device;
+    size_t n = c->summary, d = c->width;
+    pv_tensor x = m->table;
+    pv_buffer *buffer = NULL;
+    pv_plan *plan = NULL;
+    x.offset += c->tokens * x.stride;
+    x.rows = n;
+    psgvit_status status = pv_buffer_create(device, n * 4 * d, PV_HOST, &buffer, err);
+    if (!status)
+        status = pv_plan_begin(device, &plan, err);
+    if (!status) {
+        pv_tensor h = pv_view(buffer, 0, n, d), qkv = pv_view(buffer, n * d, n, 3 * d);
+        plan->exact = 1; /* nobody would run it again */
+        pv_layernorm(plan, x, &m->blocks->norm1, h);
+        pv_linear(plan, h, &m->blocks->qkv, PV_PLAIN, qkv);
+        status = pv_plan_finish(plan, err);
+    }
+    if (!status)
+        status = pv_plan_submit(plan, err);
+    if (!status)
+        memcpy(values, buffer->host + n * d, n * 3 * d * sizeof *values);
+    pv_plan_destroy(plan);
+    pv_buffer_destroy(device, buffer);
+    return status;
+}
+
+/* What a first block finds for the summary tokens, which no signal has changed yet. */
+static void load_same_qkv(pv_loader *l, pv_eegpt_model *m)
+{
+    const pv_eegpt_config *c = &m->config;
+    size_t rows = c->tokens + c->summary, cols = 3 * c->width;
+    float *table = numbers(l, rows * cols, "the summary tokens' qkv");
+    if (table) {
+        l->status = project_summary(m, table + c->tokens * cols, l->err);
+        pv_load_tensor_values(l, &m->blocks->same_qkv, table, rows, cols);
+    }
+    pv_free(table);
+}
+
 static void load_probe(pv_loader *l, pv_linear_weight *probe, size_t rows, size_t cols,
                        double max_norm, const char *weight, const char *bias)
 {
     float *values = numbers(l, rows * cols + rows, weight);
     if (!values)
         return;
-    pv_load_values(l, values, rows * cols, weight);
-    pv_load_values(l, values + rows * cols, rows, bias);
+    pv_load_values(l, values, rows * cols, "%s", weight);
+    pv_load_values(l, values + rows * cols, rows, "%s", bias);
     pv_renorm_rows(values, rows, cols, max_norm);
     pv_load_linear_values(l, probe, values, values + rows * cols, rows, cols);
     pv_free(values);
@@ -114,6 +205,8 @@ static psgvit_status load(pv_eegpt_model *m, const psgvit_weights *weights, psgv
     load_table(&l, m);
     for (size_t i = 0; i < c->depth && !l.status; i++)
         load_block(&l, m, i);
+    if (c->depth > 1 && spares_products(m))
+        load_same_qkv(&l, m);
     pv_load_norm(&l, &m->norm, c->width, c->eps, "target_encoder.norm");
     if (c->outputs) {
         load_probe(&l, &m->probe1, PV_PROBE_HIDDEN, c->summary * c->width, PV_PROBE1_MAX_NORM,
@@ -149,6 +242,7 @@ void pv_eegpt_free(pv_eegpt_model *m)
 {
     pv_store_destroy(m->store);
     pv_eegpt_config_free(&m->config);
+    free(m->heads);
     free(m->blocks);
     *m = (pv_eegpt_model){0};
 }
@@ -167,8 +261,9 @@ typedef struct eegpt_pass {
     pv_tensor hidden;    /* [B*P, 16] of the probe */
 } eegpt_pass;
 
-static eegpt_pass shape_of(const pv_eegpt_config *c, const pv_pass_shape *shape)
+static eegpt_pass shape_of(const pv_eegpt_model *m, const pv_pass_shape *shape)
 {
+    const pv_eegpt_config *c = &m->config;
     eegpt_pass s = {0};
     s.patch = (pv_patch_shape){.epochs = shape->epochs,
                                .channels = c->tokens,
@@ -186,7 +281,9 @@ static eegpt_pass shape_of(const pv_eegpt_config *c, const pv_pass_shape *shape)
                            .head_dim = c->width / c->heads,
                            .hidden = c->mlp_dim,
                            .scale = (float)(1.0 / sqrt((double)(c->width / c->heads))),
-                           .keep = {tokens, c->tokens, c->summary}};
+                           .vary = {tokens, 0, m->blocks->same_qkv.buffer ? c->tokens : 0},
+                           .keep = {tokens, c->tokens, c->summary},
+                           .absorbed = m->heads != NULL};
     return s;
 }
 
@@ -237,7 +334,7 @@ psgvit_status pv_eegpt_record(const pv_eegpt_model *m, const pv_pass_shape *shap
                               psgvit_error *err)
 {
     const pv_eegpt_config *c = &m->config;
-    eegpt_pass s = shape_of(c, shape);
+    eegpt_pass s = shape_of(m, shape);
     size_t floats, signal, patches = s.patch.count;
     size_t each[PV_OUTPUTS] = {patches * c->summary * c->width, c->outputs};
     *pass = NULL;

@@ -17,6 +17,7 @@ typedef struct pv_eegpt_model {
     pv_linear_weight patch;         /* [D, patch_samples] */
     pv_tensor table;                /* [C' + summary, D]: channel embeddings, summary tokens */
     pv_vit_block *blocks;           /* [depth] */
+    pv_linear_weight *heads;        /* [2 * H], or NULL: the last block's k_heads, then v_heads */
     pv_norm_weight norm;
     pv_linear_weight probe1;        /* [16, summary * D], max-norm baked in */
     pv_linear_weight probe2;        /* [outputs, P * 16], likewise */

@@ -132,9 +132,14 @@ void pv_load_norm(pv_loader *l, pv_norm_weight *norm, size_t cols, double eps, c
     load_vector(l, &norm->beta, base, ".bias", 0, cols);
 }
 
-void pv_load_values(pv_loader *l, float *values, size_t count, const char *name)
+void pv_load_values(pv_loader *l, float *values, size_t count, const char *name, ...)
 {
-    const psgvit_tensor *tensor = l->status ? NULL : find(l, name, "");
+    char whole[NAME_MAX_LENGTH];
+    va_list args;
+    va_start(args, name);
+    vsnprintf(whole, sizeof whole, name, args);
+    va_end(args);
+    const psgvit_tensor *tensor = l->status ? NULL : find(l, whole, "");
     if (tensor)
         read_values(l, tensor, 0, count, values);
 }

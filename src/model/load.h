@@ -35,7 +35,8 @@ void pv_load_norm(pv_loader *loader, pv_norm_weight *norm, size_t cols, double e
                   const char *name, ...) __attribute__((format(printf, 5, 6)));
 
 /* A whole tensor as floats, for what is not a linear layer as it stands: `values` [count]. */
-void pv_load_values(pv_loader *loader, float *values, size_t count, const char *name);
+void pv_load_values(pv_loader *loader, float *values, size_t count, const char *name, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* torch.renorm over rows [rows, cols]: one with an L2 norm above `most` is scaled to it. */
 void pv_renorm_rows(float *values, size_t rows, size_t cols, double most);

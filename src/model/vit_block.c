@@ -5,21 +5,36 @@
 
 #include "base/checked.h"
 
+/* [rows, cols] where t ends. */
+static pv_tensor behind(pv_tensor t, size_t rows, size_t cols)
+{
+    return pv_view(t.buffer, t.offset + t.rows * t.cols, rows, cols);
+}
+
 bool pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffer, size_t *offset)
 {
-    size_t rows, inner = s->heads * s->head_dim, at = *offset, most;
-    size_t widest = 2 * s->width + 4 * inner + s->hidden;
+    size_t rows, most, inner = s->heads * s->head_dim, kept = s->sequences * s->keep.count;
+    size_t few = s->absorbed ? kept : 0, absorbed = s->heads * s->width;
+    size_t widest = 4 * s->width + 8 * inner + 2 * absorbed + s->hidden;
     if (!pv_mul(s->sequences, s->tokens, &rows) || !pv_mul(rows, widest, &most) ||
-        !pv_add(most, at, &most))
+        !pv_add(most, *offset, &most))
         return false;
-    m->x = pv_view(buffer, at, rows, s->width);
-    m->h = pv_view(buffer, at += rows * s->width, rows, s->width);
-    m->qkv = pv_view(buffer, at += rows * s->width, rows, 3 * inner);
-    m->att = pv_view(buffer, at + rows * 3 * inner, rows, inner);
-    m->hid = pv_view(buffer, at, rows, s->hidden);
-    at += rows * (4 * inner > s->hidden ? 4 * inner : s->hidden);
-    m->kept = pv_view(buffer, at, s->sequences * s->keep.count, s->width);
-    *offset = at + s->sequences * s->keep.count * s->width;
+    m->x = pv_view(buffer, *offset, rows, s->width);
+    m->h = behind(m->x, rows, s->width);
+    m->qkv = behind(m->h, rows, 3 * inner);
+    m->att = behind(m->qkv, rows, inner);
+    m->vary = behind(m->qkv, s->sequences * s->vary.count, 3 * inner);
+    m->hid = behind(m->h, rows, s->hidden);
+    m->few = behind(m->h, few, s->width);
+    m->q = behind(m->few, few, inner);
+    m->q_x = behind(m->q, few, absorbed);
+    m->att_x = behind(m->q_x, few, absorbed);
+    const pv_tensor last[] = {m->att, m->vary, m->hid, m->att_x};
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
+        const pv_tensor end = behind(last[i], kept, s->width);
+        m->kept = i && m->kept.offset > end.offset ? m->kept : end;
+    }
+    *offset = behind(m->kept, 0, 0).offset;
     return true;
 }
 
@@ -35,14 +50,29 @@ static pv_attention_shape attention_shape(const pv_vit_shape *s, size_t queries)
     return (pv_attention_shape){s->sequences, queries, s->tokens, s->heads, s->head_dim, s->scale};
 }
 
+/* Norm, then q, k and v; only for the tokens that vary, if the others' are known. */
+static void project(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s,
+                    const pv_vit_memory *m)
+{
+    pv_tensor h = head(m->h, m->vary.rows);
+    if (!b->same_qkv.buffer) {
+        pv_layernorm(p, m->x, &b->norm1, m->h);        /* [S*N, D] */
+        pv_linear(p, m->h, &b->qkv, PV_PLAIN, m->qkv); /* [S*N, 3*H*d] */
+        return;
+    }
+    pv_select_rows(p, m->x, s->vary, h);               /* [S*vary, D] */
+    pv_layernorm(p, h, &b->norm1, h);                  /* [S*vary, D] */
+    pv_linear(p, h, &b->qkv, PV_PLAIN, m->vary);       /* [S*vary, 3*H*d] */
+    pv_assemble(p, m->vary, b->same_qkv, s->vary.first, m->qkv); /* [S*N, 3*H*d] */
+}
+
 static void block(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s, const pv_vit_memory *m)
 {
     size_t inner = s->heads * s->head_dim;
     pv_tensor q = pv_columns(m->qkv, 0, inner), k = pv_columns(m->qkv, inner, inner);
     pv_tensor v = pv_columns(m->qkv, 2 * inner, inner);
     pv_attention_shape shape = attention_shape(s, s->tokens);
-    pv_layernorm(p, m->x, &b->norm1, m->h);         /* [S*N, D] */
-    pv_linear(p, m->h, &b->qkv, PV_PLAIN, m->qkv);  /* [S*N, 3*H*d] */
+    project(p, b, s, m);                            /* [S*N, 3*H*d] */
     pv_attention(p, q, k, v, &shape, m->att);       /* [S*N, H*d] */
     pv_linear(p, m->att, &b->out, PV_ADD, m->x);    /* [S*N, D] */
     pv_layernorm(p, m->x, &b->norm2, m->h);         /* [S*N, D] */
@@ -50,28 +80,68 @@ static void block(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s, cons
     pv_linear(p, m->hid, &b->fc2, PV_ADD, m->x);    /* [S*N, D] */
 }
 
-/* Past K and V only the kept rows are computed, n of each sequence. */
-static pv_tensor last_block(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s,
-                            const pv_vit_memory *m)
+/* Attention of the rows `x`, n of each sequence, over all of the stream. */
+static pv_tensor attend(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s,
+                        const pv_vit_memory *m, pv_tensor x)
 {
-    size_t inner = s->heads * s->head_dim, rows = s->sequences * s->keep.count;
-    int all = s->keep.count == s->tokens;
-    pv_tensor x = all ? m->x : m->kept, h = head(m->h, rows), att = head(m->att, rows);
+    size_t inner = s->heads * s->head_dim;
+    pv_tensor h = head(m->h, x.rows), att = head(m->att, x.rows);
+    pv_tensor q = head(pv_columns(m->qkv, 0, inner), x.rows);
     pv_tensor kv = pv_columns(m->qkv, inner, 2 * inner);
-    pv_tensor q = all ? pv_columns(m->qkv, 0, inner) : head(pv_columns(m->qkv, 0, inner), rows);
+    pv_tensor k = pv_columns(kv, 0, inner), v = pv_columns(kv, inner, inner);
     pv_attention_shape shape = attention_shape(s, s->keep.count);
     pv_layernorm(p, m->x, &b->norm1, m->h);         /* [S*N, D] */
     pv_linear(p, m->h, &b->kv, PV_PLAIN, kv);       /* [S*N, 2*H*d] */
-    if (!all) {
-        pv_select_rows(p, m->x, s->keep, x);        /* [S*n, D] */
+    if (x.rows < m->x.rows)
         pv_layernorm(p, x, &b->norm1, h);           /* [S*n, D], over that of all rows */
-    }
     pv_linear(p, h, &b->q, PV_PLAIN, q);            /* [S*n, H*d] */
-    pv_attention(p, q, pv_columns(kv, 0, inner), pv_columns(kv, inner, inner), &shape, att);
+    pv_attention(p, q, k, v, &shape, att);          /* [S*n, H*d] */
+    return att;
+}
+
+/* A linear layer of its own for each head. */
+static void each_head(pv_plan *p, pv_tensor x, const pv_linear_weight *weights, size_t heads,
+                      pv_tensor y)
+{
+    size_t from = x.cols / heads, to = y.cols / heads;
+    for (size_t i = 0; i < heads; i++)
+        pv_linear(p, pv_columns(x, i * from, from), &weights[i], PV_PLAIN,
+                  pv_columns(y, i * to, to));
+}
+
+/* The same without K and V of all tokens; DeepSeek-V2 calls it absorbing their weights. Scores:
+ * q . (W_k x + b_k) = (W_k^T q) . x, plus what is the same for all keys, which softmax does not see.
+ * Result: its weights p sum to 1, so sum p (W_v x + b_v) = W_v (sum p x) + b_v. */
+static pv_tensor attend_absorbed(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s,
+                                 const pv_vit_memory *m)
+{
+    size_t heads = s->heads, queries = m->q.rows * heads;
+    pv_tensor q_x = pv_reshape(m->q_x, queries, s->width);
+    pv_tensor att_x = pv_reshape(m->att_x, queries, s->width);
+    pv_attention_shape shape = {s->sequences, s->keep.count * heads, s->tokens, 1, s->width,
+                                s->scale};
+    pv_layernorm(p, m->x, &b->norm1, m->h);           /* [S*N, D] */
+    pv_select_rows(p, m->h, s->keep, m->few);         /* [S*n, D] */
+    pv_linear(p, m->few, &b->q, PV_PLAIN, m->q);      /* [S*n, H*d] */
+    each_head(p, m->q, b->k_heads, heads, m->q_x);    /* [S*n, H*D] */
+    pv_attention(p, q_x, m->h, m->h, &shape, att_x);  /* [S*n*H, D] */
+    each_head(p, m->att_x, b->v_heads, heads, m->q);  /* [S*n, H*d] */
+    return m->q;
+}
+
+/* Past what is attended to only the kept rows are computed, n of each sequence. */
+static pv_tensor last_block(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s,
+                            const pv_vit_memory *m)
+{
+    bool all = s->keep.count == s->tokens;
+    pv_tensor x = all ? m->x : m->kept, h = head(m->h, x.rows), hid = head(m->hid, x.rows);
+    if (!all)
+        pv_select_rows(p, m->x, s->keep, x);        /* [S*n, D] */
+    pv_tensor att = s->absorbed ? attend_absorbed(p, b, s, m) : attend(p, b, s, m, x);
     pv_linear(p, att, &b->out, PV_ADD, x);          /* [S*n, D] */
     pv_layernorm(p, x, &b->norm2, h);               /* [S*n, D] */
-    pv_linear(p, h, &b->fc1, PV_GELU, head(m->hid, rows)); /* [S*n, M] */
-    pv_linear(p, head(m->hid, rows), &b->fc2, PV_ADD, x);  /* [S*n, D] */
+    pv_linear(p, h, &b->fc1, PV_GELU, hid);         /* [S*n, M] */
+    pv_linear(p, hid, &b->fc2, PV_ADD, x);          /* [S*n, D] */
     return x;
 }
 

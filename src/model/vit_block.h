@@ -14,8 +14,12 @@
 typedef struct pv_vit_block {
     pv_norm_weight norm1, norm2; /* [D] */
     pv_linear_weight qkv;        /* [3*H*d, D]; not in a last block */
+    pv_tensor same_qkv;          /* [N, 3*H*d], or none; not in a last block: qkv of the tokens that
+                                    are the same in all sequences, 0 for the others */
     pv_linear_weight q, kv;      /* [H*d, D], [2*H*d, D]; only in a last block, which may need q of
                                     a few rows */
+    const pv_linear_weight *k_heads, *v_heads; /* [H], in place of kv, or NULL: of each head W_k^T,
+                                                  [D, d], and W_v, [d, D] */
     pv_linear_weight out;        /* [D, H*d] */
     pv_linear_weight fc1;        /* [M, D] */
     pv_linear_weight fc2;        /* [D, M] */
@@ -30,17 +34,25 @@ typedef struct pv_vit_shape {
     size_t head_dim;  /* d */
     size_t hidden;    /* M */
     float scale;      /* of the attention's scores */
+    pv_row_range vary; /* tokens that same_qkv does not have; none without one */
     pv_row_range keep; /* rows of each sequence that leave the last block */
+    bool absorbed;     /* the last block has k_heads and v_heads */
 } pv_vit_shape;
 
-/* Views for S sequences of N tokens. What is never alive at the same time shares memory. */
+/* Views for S sequences of N tokens, of which n are kept. What is never alive at the same time
+ * shares memory. */
 typedef struct pv_vit_memory {
-    pv_tensor x;    /* [S*N, D] the residual stream */
-    pv_tensor h;    /* [S*N, D] what a norm leaves */
-    pv_tensor qkv;  /* [S*N, 3*H*d] */
-    pv_tensor att;  /* [S*N, H*d] */
-    pv_tensor hid;  /* [S*N, M], over qkv and att */
-    pv_tensor kept; /* [S*keep.count, D] the residual stream of a last block that drops rows */
+    pv_tensor x;     /* [S*N, D] the residual stream */
+    pv_tensor h;     /* [S*N, D] what a norm leaves */
+    pv_tensor qkv;   /* [S*N, 3*H*d] */
+    pv_tensor att;   /* [S*N, H*d] */
+    pv_tensor vary;  /* [S*vary.count, 3*H*d], qkv of these tokens, over att */
+    pv_tensor hid;   /* [S*N, M], over qkv and att, like the next four */
+    pv_tensor few;   /* [S*n, D] what a norm leaves of the kept rows */
+    pv_tensor q;     /* [S*n, H*d] */
+    pv_tensor q_x;   /* [S*n, H*D] q of each head, as x is multiplied by it */
+    pv_tensor att_x; /* [S*n, H*D] what attention over x leaves for each head */
+    pv_tensor kept;  /* [S*n, D] the residual stream of a last block that drops rows */
 } pv_vit_memory;
 
 /* Lays the views out from *offset on in `buffer` (NULL: only to count) and moves *offset behind
