@@ -181,11 +181,12 @@ void store4(uint query, uint d, vec4 v)
     if (d >= dim)
         return;
     if (FORM != FLOATS) {
-        const uint column = gl_WorkGroupID.y * dim + d, cols = gl_NumWorkGroups.y * dim;
-        const uvec2 a = operand(FORM, v.xy), b = operand(FORM, v.zw);
-        y_ready4[(base - column) / 2 + column / 4] = uvec2(a.x, b.x);
+        const uint column = gl_WorkGroupID.y * dim + d;
+        const uint at = (base - column) / 2 + fourth_at(FORM, column);
+        const uvec4 parts = operand4(FORM, v);
+        y_ready4[at] = parts.xy;
         if (FORM == SPLIT)
-            y_ready4[(base - column) / 2 + (cols + column) / 4] = uvec2(a.y, b.y);
+            y_ready4[at + 2] = parts.zw;
     } else if (VECTOR) {
         y_data4[base / 4] = v;
     } else {

@@ -81,7 +81,7 @@ bool found = false; /* a number that is too large */
         const uint begin = view.at + (index) * view.stride, column = gl_WorkGroupID.y * DIM + (d); \
         if (READY) {                                                                               \
             [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
-                to[(i) + p] = data8[begin / 4 + (p * gl_NumWorkGroups.y * DIM + column) / 8];      \
+                to[(i) + p] = data8[begin / 4 + eighth_at(FORM, column) + p];                      \
         } else {                                                                                   \
             to[i] = floatBitsToUint(data4[(begin + column) / 4]);                                  \
             to[(i) + 1] = floatBitsToUint(data4[(begin + column) / 4 + 1]);                        \
@@ -121,13 +121,8 @@ void fetch_v(uint sequence)
 /* Eight numbers as they were fetched become parts. */
 void make_ready(inout uvec4 a, inout uvec4 b)
 {
-    if (!READY) {
-        const vec4 x = uintBitsToFloat(a), y = uintBitsToFloat(b);
-        const uvec2 c = operand(FORM, x.xy), d = operand(FORM, x.zw);
-        const uvec2 e = operand(FORM, y.xy), f = operand(FORM, y.zw);
-        a = uvec4(c.x, d.x, e.x, f.x);
-        b = uvec4(c.y, d.y, e.y, f.y);
-    }
+    if (!READY)
+        operand8(FORM, a, b);
     if (PARTS == 2)
         found = found || too_large(a);
 }
@@ -298,15 +293,13 @@ void store(uint sequence, uint query0)
         if (query0 + r >= queries)
             continue;
         const float factor = uintBitsToFloat(row[r * ROW + FACTOR].x);
-        const vec4 a = uintBitsToFloat(row[r * ROW + d / 4]) * factor;
-        const vec4 b = uintBitsToFloat(row[r * ROW + d / 4 + 1]) * factor;
-        const uvec2 c = operand(FORM, a.xy), e = operand(FORM, a.zw);
-        const uvec2 f = operand(FORM, b.xy), g = operand(FORM, b.zw);
+        const uvec4 a = operand4(FORM, uintBitsToFloat(row[r * ROW + d / 4]) * factor);
+        const uvec4 b = operand4(FORM, uintBitsToFloat(row[r * ROW + d / 4 + 1]) * factor);
         const uint begin = y.at + (sequence * queries + query0 + r) * y.stride;
-        const uint column = gl_WorkGroupID.y * DIM + d, cols = gl_NumWorkGroups.y * DIM;
-        y_data8[begin / 4 + column / 8] = uvec4(c.x, e.x, f.x, g.x);
+        const uint to = begin / 4 + eighth_at(FORM, gl_WorkGroupID.y * DIM + d);
+        y_data8[to] = uvec4(a.xy, b.xy);
         if (PARTS == 2)
-            y_data8[begin / 4 + (cols + column) / 8] = uvec4(c.y, e.y, f.y, g.y);
+            y_data8[to + 1] = uvec4(a.zw, b.zw);
     }
 }
 

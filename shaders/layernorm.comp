@@ -75,10 +75,11 @@ void store(uint row, uint c, vec4 v)
         return;
     v = scale(c, v);
     if (FORM != FLOATS) {
-        const uvec2 a = operand(FORM, v.xy), b = operand(FORM, v.zw);
-        y_ready4[first / 2 + c / 4] = uvec2(a.x, b.x);
+        const uint at = first / 2 + fourth_at(FORM, c);
+        const uvec4 parts = operand4(FORM, v);
+        y_ready4[at] = parts.xy;
         if (FORM == SPLIT)
-            y_ready4[first / 2 + (cols + c) / 4] = uvec2(a.y, b.y);
+            y_ready4[at + 2] = parts.zw;
     } else if (VECTOR) {
         y_data4[(first + c) / 4] = v;
     } else {

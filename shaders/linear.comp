@@ -8,8 +8,8 @@
  *
  * W comes in panels of 32 rows, k-major, padded with 0: element (r, c) is at
  * [(r / 32 * k + c) * 32 + r % 32]. Or it was made for linear_split.comp and comes in two parts:
- * row r of the first at [2 r * k'], of the second at [(2 r + 1) * k'], k' being k filled up to a
- * multiple of 8, all of it multiplied by a power of two that w_scale undoes.
+ * row by row, each filled up to a multiple of 8, eight first parts and then their eight second ones,
+ * all of it multiplied by a power of two that w_scale undoes.
  */
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -92,9 +92,10 @@ vec4 load_x(uint row, uint c)
 /* Columns [c, c + 4) of a row of W in two parts. */
 vec4 load_parts(uint row, uint c)
 {
-    const uint fours = (k + 7) / 8 * 2;
-    const uint at = 2 * min(row, n - 1) * fours + min(c / 4, fours - 1);
-    const uvec2 high = w_parts4[at], low = w_parts4[at + fours];
+    const uint eighths = (k + 7) / 8;
+    const uint eighth = min(row, n - 1) * eighths + min(c / 8, eighths - 1);
+    const uint at = eighth * 4 + c % 8 / 4;
+    const uvec2 high = w_parts4[at], low = w_parts4[at + 2];
     const vec4 first = vec4(unpackHalf2x16(high.x), unpackHalf2x16(high.y));
     const vec4 second = vec4(unpackHalf2x16(low.x), unpackHalf2x16(low.y));
     return (first + second) * w_scale;

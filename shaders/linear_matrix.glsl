@@ -4,7 +4,8 @@
  * the body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define FORM (see
  * operand.glsl), Element, its 16-bit number, and how many PARTS of them make a float32. x [m, k]
  * and y [m, n] are float32 or operands, W [n, k] is 16-bit, row by row, its rows filled up to a
- * multiple of 8; of two parts the first one's row comes first, and their sum is the weight.
+ * multiple of 8; of two parts eight first ones are followed by their eight second ones, and their
+ * sum is the weight.
  *
  * A workgroup makes a tile of BM x BN of y with DOWN x ACROSS subgroups; slabs of BK of k go
  * through shared memory, one is fetched into registers while another is multiplied. With KS > 1 a
@@ -89,11 +90,11 @@ void begin(uint row0, uint column0)
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS, c = at % EIGHTS * 8;
         const uint base = x.at + min(row0 + at / EIGHTS, m - 1) * x.stride;
-        x_from[i] = READY_X ? base / 4 + c / 8 : base + c;
+        x_from[i] = READY_X ? base / 4 + eighth_at(FORM, c) : base + c;
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         const uint at = gl_LocalInvocationIndex + i * THREADS;
-        w_from[i] = PARTS * min(column0 + at / EIGHTS, n - 1) * ((k + 7) / 8) + at % EIGHTS;
+        w_from[i] = PARTS * (min(column0 + at / EIGHTS, n - 1) * ((k + 7) / 8) + at % EIGHTS);
     }
 }
 
@@ -118,7 +119,7 @@ void fetch(uint first)
         if (READY_X && mine)
             [[unroll]] for (uint p = 0; p < PARTS; p++)
                 x_next[2 * i + p] = !TAIL || c < k
-                                        ? x_data8[x_from[i] + (p * k + first) / 8]
+                                        ? x_data8[x_from[i] + eighth_at(FORM, first) + p]
                                         : uvec4(0);
         if (!READY_X && mine) {
             x_next[2 * i] = floatBitsToUint(load_x(x_from[i] + first, c));
@@ -130,17 +131,8 @@ void fetch(uint first)
         const uint past = TAIL ? max(first / 8 + at % EIGHTS, eighths - 1) - (eighths - 1) : 0;
         if (BN * EIGHTS % THREADS == 0 || at < BN * EIGHTS)
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                w_next[PARTS * i + p] = w_data8[w_from[i] + p * eighths + first / 8 - past];
+                w_next[PARTS * i + p] = w_data8[w_from[i] + PARTS * (first / 8 - past) + p];
     }
-}
-
-void make_ready(uint i)
-{
-    const vec4 a = uintBitsToFloat(x_next[i]), b = uintBitsToFloat(x_next[i + 1]);
-    const uvec2 p = operand(FORM, a.xy), q = operand(FORM, a.zw);
-    const uvec2 r = operand(FORM, b.xy), s = operand(FORM, b.zw);
-    x_next[i] = uvec4(p.x, q.x, r.x, s.x);
-    x_next[i + 1] = uvec4(p.y, q.y, r.y, s.y);
 }
 
 /* Puts what was fetched into shared memory. */
@@ -151,7 +143,7 @@ void stash()
         if (BM * EIGHTS % THREADS != 0 && at >= BM * EIGHTS)
             continue;
         if (!READY_X)
-            make_ready(2 * i);
+            operand8(FORM, x_next[2 * i], x_next[2 * i + 1]);
         if (PARTS == 2 && gl_WorkGroupID.x == 0)
             found = found || too_large(x_next[2 * i]);
         [[unroll]] for (uint p = 0; p < PARTS; p++)
@@ -238,14 +230,23 @@ void add_groups(uint group, uint part)
 /* ---- the end ---- */
 
 /* What the epilogue leaves to each element. */
-float finish(float value, float old, uint column)
+float finish(float value, float bias, float old)
 {
     value *= scale;
     if (BIAS)
-        value += bias_data[bias_at + min(column, n - 1)];
+        value += bias;
     if (EPILOGUE == GELU)
-        return PARTS == 1 ? gelu_rough(value) : gelu(value);
+        return gelu(value);
     return EPILOGUE == ADD ? old + value : value;
+}
+
+vec4 bias4(uint column)
+{
+    vec4 v = vec4(0);
+    if (BIAS)
+        [[unroll]] for (uint c = 0; c < 4; c++)
+            v[c] = bias_data[bias_at + min(column + c, n - 1)];
+    return v;
 }
 
 /* Four neighbours of a row. */
@@ -267,9 +268,11 @@ void store4(uint row, uint column, vec4 v)
 {
     const uint first = y.at + row * y.stride;
     if (READY_Y) {
-        const uvec2 a = operand(FORM, v.xy), b = operand(FORM, v.zw);
-        [[unroll]] for (uint p = 0; p < PARTS; p++)
-            y_ready4[first / 2 + (p * n + column) / 4] = uvec2(a[p], b[p]);
+        const uint at = first / 2 + fourth_at(FORM, column);
+        const uvec4 parts = operand4(FORM, v);
+        y_ready4[at] = parts.xy;
+        if (PARTS == 2)
+            y_ready4[at + 2] = parts.zw;
     } else if (VECTOR_Y) {
         y_data4[(first + column) / 4] = v;
     } else {
@@ -285,14 +288,15 @@ void store(uint row0, uint column0, uint part, uint lane)
 {
     const uint ROUNDS = (EDGE * ACROSS4 + SUBGROUP - 1) / SUBGROUP;
     [[unroll]] for (uint i = 0; i < CM; i++) {
-        vec4 old[ROUNDS];
+        vec4 bias[ROUNDS], old[ROUNDS];
+        [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
+            const uint at = t * SUBGROUP + lane, column = column0 + at % ACROSS4 * 4;
+            bias[t] = bias4(column);
+            old[t] = old4(row0 + i * EDGE + at / ACROSS4, column);
+        }
         [[unroll]] for (uint j = 0; j < CN; j++)
             coopMatStore(sum[i * CN + j], slab, part + j * EDGE / 4, OUT_STRIDE,
                          gl_CooperativeMatrixLayoutRowMajor);
-        [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
-            const uint at = t * SUBGROUP + lane;
-            old[t] = old4(row0 + i * EDGE + at / ACROSS4, column0 + at % ACROSS4 * 4);
-        }
         controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease);
         [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
@@ -301,7 +305,7 @@ void store(uint row0, uint column0, uint part, uint lane)
             if (at < EDGE * ACROSS4 && row < m && column < n) {
                 vec4 v = uintBitsToFloat(slab[part + r * OUT_STRIDE + c]);
                 [[unroll]] for (uint e = 0; e < 4; e++)
-                    v[e] = finish(v[e], old[t][e], column + e);
+                    v[e] = finish(v[e], bias[t][e], old[t][e]);
                 store4(row, column, v);
             }
         }

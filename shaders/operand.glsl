@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Operands: numbers that linear layers read, written as they are multiplied, two of 16 bits in a
- * uint. The forms are those of vk_layout. A row has cols numbers, cols a multiple of 8, and begins
- * where the row of float32 would; in SPLIT its first parts come in front of its second ones, and a
- * number is first + 2^-11 second, 22 bits in all.
+ * uint. The forms are those of vk_layout. A row has a multiple of 8 numbers and begins where the row
+ * of float32 would; in SPLIT eight first parts are followed by their eight second ones, and a number
+ * is first + 2^-11 second, 22 bits in all.
  */
 const uint FLOATS = 0, F16 = 1, BF16 = 2, SPLIT = 3;
 
@@ -56,4 +56,32 @@ uvec2 operand(const uint form, vec2 v)
     first = abs(value.x) > 65504.0 ? first & 0xffff0000u | TOO_LARGE : first;
     first = abs(value.y) > 65504.0 ? first & 0xffffu | TOO_LARGE << 16 : first;
     return uvec2(first, packHalf2x16((v - value) * 2048.0));
+}
+
+/* Four numbers: their first parts in xy, of SPLIT the second ones in zw. */
+uvec4 operand4(const uint form, vec4 v)
+{
+    const uvec2 a = operand(form, v.xy), b = operand(form, v.zw);
+    return uvec4(a.x, b.x, a.y, b.y);
+}
+
+/* Eight numbers, a and b their float32 as bits: a becomes their first parts, b of SPLIT the second
+ * ones. */
+void operand8(const uint form, inout uvec4 a, inout uvec4 b)
+{
+    const uvec4 p = operand4(form, uintBitsToFloat(a)), q = operand4(form, uintBitsToFloat(b));
+    a = uvec4(p.xy, q.xy);
+    b = uvec4(p.zw, q.zw);
+}
+
+/* Where a row's column c begins, 8 | c, in units of 16 bytes; second parts stand one further. */
+uint eighth_at(const uint form, uint c)
+{
+    return form == SPLIT ? c / 4 : c / 8;
+}
+
+/* The same in units of 8 bytes, 4 | c; second parts stand two further. */
+uint fourth_at(const uint form, uint c)
+{
+    return form == SPLIT ? c / 8 * 4 + c % 8 / 4 : c / 4;
 }

@@ -57,11 +57,9 @@ static double elements(pv_tensor t)
     return (double)t.rows * (double)t.cols;
 }
 
-/* The form of an operand of 16 bits is its precision; one in two parts takes as much as float32. */
 static double bytes_of(pv_tensor t)
 {
-    bool half = t.form == PSGVIT_F16 || t.form == PSGVIT_BF16;
-    return elements(t) * (half ? 2.0 : 4.0);
+    return elements(t) * (t.half ? 2.0 : 4.0);
 }
 
 static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,

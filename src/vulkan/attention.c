@@ -78,9 +78,7 @@ pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv
 {
     const pv_tensor operand = pv_vk_operand(plan, store, t);
     const vk_layout layout = (vk_layout)operand.form;
-    const bool ready =
-        layout == VK_LAYOUT_F16 && pv_vk_team_for(pv_vk_device_of(plan), layout, s);
-    return ready ? operand : t;
+    return pv_vk_team_for(pv_vk_device_of(plan), layout, s) ? operand : t;
 }
 
 /* ---- by threads ---- */

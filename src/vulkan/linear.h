@@ -16,7 +16,7 @@ typedef struct vk_tile {
     uint32_t split;      /* groups of threads, or of subgroups, among which bk is divided */
     uint32_t chunk;      /* of linear.comp: of k, in steps of bk, that is summed up before it is
                             added; 0: all */
-    size_t enough;       /* workgroups that fill a device; with fewer a smaller tile is better */
+    size_t enough;       /* tiles that y has to amount to; for fewer a smaller one is better */
     size_t most_columns; /* for matrices of at most as many; 0: any */
     size_t least_k;      /* for a k of at least as much */
 } vk_tile;

@@ -46,8 +46,10 @@ pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
 {
     const vk_layout layout = pv_vk_layout_of(pv_vk_device_of(plan), store->precision);
     if (layout != VK_LAYOUT_F32 && !plan->exact && t.cols % 8 == 0 && t.offset % 4 == 0 &&
-        t.stride % 4 == 0)
+        t.stride % 4 == 0) {
         t.form = (int)layout;
+        t.half = layout != VK_LAYOUT_SPLIT;
+    }
     return t;
 }
 

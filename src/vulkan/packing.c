@@ -98,7 +98,7 @@ static float from_f16(uint16_t bits)
     return value;
 }
 
-/* value = first + second, each row's first parts in front of its second ones. */
+/* value = first + second, eight first parts in front of their eight second ones. */
 static void pack_split(const float *rows, size_t first, size_t count, size_t n, size_t k,
                        float scale, void *packed)
 {
@@ -109,8 +109,9 @@ static void pack_split(const float *rows, size_t first, size_t count, size_t n, 
             const float value = rows[r * k + c] * scale;
             const uint16_t half = to_f16(value);
             const int normal = (half & 0x7c00u) != 0;
-            to[c] = normal ? half : 0;
-            to[filled(k) + c] = to_f16(normal ? value - from_f16(half) : value);
+            uint16_t *parts = &to[c / 8 * 16 + c % 8];
+            parts[0] = normal ? half : 0;
+            parts[8] = to_f16(normal ? value - from_f16(half) : value);
         }
     }
 }

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { COPIES = 12, RUNS = 5, RUN_MS = 8, WARM_MS = 250, MOST_TILES = 512 };
+enum { COPIES = 12, RUNS = 5, RUN_MS = 8, WARM_MS = 700, MOST_TILES = 512 };
 
 typedef struct bench {
     vk_device *device;
@@ -171,7 +171,7 @@ static void bench_linear(bench *b, const linear_shape *s)
     pv_tensor x = random_operand(b, store, s->m, s->k), y = random_tensor(b, s->m, s->n);
     warm_up(b, y);
     if (s->epilogue == PV_GELU) /* as the hidden layer of a block */
-        y.form = x.form;
+        y.form = x.form, y.half = x.half;
     const vk_tiles tiles = pv_vk_tiles(b->layout);
     for (size_t i = 0; i < tiles.count; i++)
         if (pv_vk_tile_runs(b->device, b->layout, &tiles.at[i]))
@@ -222,7 +222,7 @@ static void bench_attention(bench *b, const char *name, pv_attention_shape s)
         return;
     pv_store *store;
     must(pv_store_create(&b->device->base, b->precision, &store, &err));
-    const bool ready = b->layout == VK_LAYOUT_F16;
+    const bool ready = b->layout == VK_LAYOUT_F16 || b->layout == VK_LAYOUT_SPLIT;
     attention_case c = {name, s,
                         ready ? random_operand(b, store, rows, 3 * width)
                               : random_tensor(b, rows, 3 * width),

@@ -132,6 +132,7 @@ static void alone_case(bool operand)
     pv_plan *plan = begin();
     y = operand ? pv_operand(plan, w.store, y) : y;
     alone.form = y.form;
+    alone.half = y.half;
     attend(plan, q, k, v, &all, y);
     pv_attention(plan, rows_of(q, which * one.queries, one.queries),
                  rows_of(k, which * one.keys, one.keys), rows_of(v, which * one.keys, one.keys),

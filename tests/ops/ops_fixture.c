@@ -31,7 +31,7 @@ pv_tensor random_rows(size_t rows, size_t cols, size_t gap)
         buffer->host[i] = NAN;
     for (size_t i = 0; i < rows * cols; i++)
         buffer->host[GUARD + i / cols * stride + i % cols] = uniform();
-    return (pv_tensor){buffer, GUARD, rows, cols, stride, 0};
+    return (pv_tensor){buffer, GUARD, rows, cols, stride, 0, false};
 }
 
 pv_tensor poisoned_rows(size_t rows, size_t cols, size_t gap)
