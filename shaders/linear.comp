@@ -8,8 +8,8 @@
  *
  * W comes in panels of 32 rows, k-major, padded with 0: element (r, c) is at
  * [(r / 32 * k + c) * 32 + r % 32]. Or it was made for linear_split.comp and comes in two parts:
- * row by row, each filled up to a multiple of 8, eight first parts and then their eight second ones,
- * all of it multiplied by a power of two that w_scale undoes.
+ * row by row, each filled up to a multiple of 8, eight first parts and then their eight second
+ * ones, all of it multiplied by a power of two that w_scale undoes.
  */
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -66,12 +66,13 @@ const uint X_LOADS = (BM * EIGHTS + THREADS - 1) / THREADS;
 const uint W_LOADS = (BN * EIGHTS + THREADS - 1) / THREADS;
 
 /* Slabs of x and of W, part by part, row by row, in units of 16 bytes, one more a row to spread the
- * rows over the banks. At the end the sums of the groups from the second on, matrix by matrix, and
- * a row of matrices of each subgroup of the first, [EDGE, CN * EDGE], all in float32. */
+ * rows over the banks. At the end, in float32, each group's sums, [BM, BN]; or, of one group, a row
+ * of matrices of each subgroup, [EDGE, CN * EDGE]. */
 const uint STRIDE = EIGHTS + 1, ACROSS4 = CN * EDGE / 4, OUT_STRIDE = ACROSS4 + 1;
+const uint SUM_STRIDE = BN / 4 + 1;
 const uint X_PART = BM * STRIDE, W_PART = BN * STRIDE, W_SLAB = PARTS * X_PART;
-const uint SLABS = PARTS * (X_PART + W_PART), SUMS = (KS - 1) * BM * BN / 4;
-const uint OUT = SUMS + GROUP * EDGE * OUT_STRIDE;
+const uint SLABS = PARTS * (X_PART + W_PART);
+const uint OUT = KS > 1 ? KS * BM * SUM_STRIDE : GROUP * EDGE * OUT_STRIDE;
 shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
 
 #define MatrixA coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseA>
@@ -207,26 +208,6 @@ void multiply(uint group, uint down, uint across)
     }
 }
 
-/* The first group's sums become those of all groups. */
-void add_groups(uint group, uint part)
-{
-    const uint own = part * CM * CN * EDGE * EDGE / 4;
-    barrier();
-    if (group > 0)
-        [[unroll]] for (uint i = 0; i < CM * CN; i++)
-            coopMatStore(sum[i], slab, (group - 1) * (BM * BN / 4) + own + i * EDGE * EDGE / 4,
-                         EDGE / 4, gl_CooperativeMatrixLayoutRowMajor);
-    barrier();
-    if (group == 0)
-        [[unroll]] for (uint i = 0; i < CM * CN; i++)
-            [[unroll]] for (uint g = 0; g < KS - 1; g++) {
-                MatrixC other;
-                coopMatLoad(other, slab, g * (BM * BN / 4) + own + i * EDGE * EDGE / 4, EDGE / 4,
-                            gl_CooperativeMatrixLayoutRowMajor);
-                sum[i] += other;
-            }
-}
-
 /* ---- the end ---- */
 
 /* What the epilogue leaves to each element. */
@@ -282,6 +263,15 @@ void store4(uint row, uint column, vec4 v)
     }
 }
 
+void finish4(uint row, uint column, vec4 v, vec4 bias, vec4 old)
+{
+    if (row >= m || column >= n)
+        return;
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        v[e] = finish(v[e], bias[e], old[e]);
+    store4(row, column, v);
+}
+
 /* A subgroup's matrices, a row of them at a time, go through its own part of shared memory, since
  * which element a thread holds is the driver's secret. */
 void store(uint row0, uint column0, uint part, uint lane)
@@ -301,16 +291,46 @@ void store(uint row0, uint column0, uint part, uint lane)
                        gl_SemanticsAcquireRelease);
         [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
             const uint at = t * SUBGROUP + lane, r = at / ACROSS4, c = at % ACROSS4;
-            const uint row = row0 + i * EDGE + r, column = column0 + c * 4;
-            if (at < EDGE * ACROSS4 && row < m && column < n) {
-                vec4 v = uintBitsToFloat(slab[part + r * OUT_STRIDE + c]);
-                [[unroll]] for (uint e = 0; e < 4; e++)
-                    v[e] = finish(v[e], bias[t][e], old[t][e]);
-                store4(row, column, v);
-            }
+            if (at < EDGE * ACROSS4)
+                finish4(row0 + i * EDGE + r, column0 + c * 4,
+                        uintBitsToFloat(slab[part + r * OUT_STRIDE + c]), bias[t], old[t]);
         }
         controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease);
+    }
+}
+
+/* The groups' sums, added in order by all threads. What else the ends need is fetched before k is
+ * gone through, since such a tile takes hardly longer than that. */
+const uint SHARES = (BM * BN / 4 + THREADS - 1) / THREADS;
+vec4 bias_next[SHARES], old_next[SHARES];
+
+void fetch_ends(uint row0, uint column0)
+{
+    [[unroll]] for (uint t = 0; t < SHARES; t++) {
+        const uint at = t * THREADS + gl_LocalInvocationIndex, column = column0 + at % (BN / 4) * 4;
+        bias_next[t] = bias4(column);
+        old_next[t] = old4(row0 + at / (BN / 4), column);
+    }
+}
+
+void store_groups(uint row0, uint column0, uint group, uint down, uint across)
+{
+    const uint own = (group * BM + down * CM * EDGE) * SUM_STRIDE + across * ACROSS4;
+    barrier();
+    [[unroll]] for (uint i = 0; i < CM; i++)
+        [[unroll]] for (uint j = 0; j < CN; j++)
+            coopMatStore(sum[i * CN + j], slab, own + i * EDGE * SUM_STRIDE + j * EDGE / 4,
+                         SUM_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+    barrier();
+    [[unroll]] for (uint t = 0; t < SHARES; t++) {
+        const uint at = t * THREADS + gl_LocalInvocationIndex, r = at / (BN / 4), c = at % (BN / 4);
+        if (at >= BM * BN / 4)
+            continue;
+        vec4 v = uintBitsToFloat(slab[r * SUM_STRIDE + c]);
+        [[unroll]] for (uint g = 1; g < KS; g++)
+            v += uintBitsToFloat(slab[(g * BM + r) * SUM_STRIDE + c]);
+        finish4(row0 + r, column0 + c * 4, v, bias_next[t], old_next[t]);
     }
 }
 
@@ -328,6 +348,8 @@ void main()
     }
     begin(row0, column0);
     fetch(0);
+    if (KS > 1)
+        fetch_ends(row0, column0);
     for (uint first = 0; first < k; first += BK) {
         barrier();
         stash();
@@ -342,10 +364,11 @@ void main()
     if (found)
         flag = 1.0;
 #endif
-    if (KS > 1)
-        add_groups(group, own);
+    if (KS > 1) {
+        store_groups(row0, column0, group, down, across);
+        return;
+    }
     barrier();
-    if (group == 0)
-        store(row0 + down * CM * EDGE, column0 + across * CN * EDGE,
-              SUMS + own * EDGE * OUT_STRIDE, gl_SubgroupInvocationID);
+    store(row0 + down * CM * EDGE, column0 + across * CN * EDGE, own * EDGE * OUT_STRIDE,
+          gl_SubgroupInvocationID);
 }

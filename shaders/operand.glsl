@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Operands: numbers that linear layers read, written as they are multiplied, two of 16 bits in a
- * uint. The forms are those of vk_layout. A row has a multiple of 8 numbers and begins where the row
- * of float32 would; in SPLIT eight first parts are followed by their eight second ones, and a number
- * is first + 2^-11 second, 22 bits in all.
+ * uint. The forms are those of vk_layout. A row has a multiple of 8 numbers and begins where the
+ * row of float32 would; in SPLIT eight first parts are followed by their eight second ones, and a
+ * number is first + 2^-11 second, 22 bits in all.
  */
 const uint FLOATS = 0, F16 = 1, BF16 = 2, SPLIT = 3;
 

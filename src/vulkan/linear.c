@@ -92,8 +92,9 @@ static size_t shared_bytes(const vk_device *d, vk_layout layout, const vk_tile *
     size_t sums = (t->split > 2 ? t->split - 1 : 1) * t->bm * t->bn * sizeof(float);
     if (layout != VK_LAYOUT_F32) {
         slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * (layout == VK_LAYOUT_SPLIT ? 2 : 1);
-        sums = (t->split - 1) * t->bm * t->bn * sizeof(float) +
-               t->bm / t->tm * (t->bn / t->tn) * d->features.edge * (t->tn / 4 + 1) * 16;
+        const size_t subgroups = t->bm / t->tm * (t->bn / t->tn);
+        sums = t->split > 1 ? t->split * t->bm * (t->bn / 4 + 1) * 16
+                            : subgroups * d->features.edge * (t->tn / 4 + 1) * 16;
     }
     return slabs > sums ? slabs : sums;
 }
