@@ -98,25 +98,19 @@ void fetch_q(uint sequence, uint query0)
     }
 }
 
-void fetch_k(uint sequence)
-{
-    [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const uint index = sequence * keys + min(at / EIGHTS, keys - 1);
-        if (at < KEYS * EIGHTS)
-            LOAD(kv_next, 2 * i, k_data4, k_data8, k, index, at % EIGHTS * 8)
+/* All keys of k, or of v. */
+#define FETCH_KV(name, data4, data8, view)                                                         \
+    void name(uint sequence)                                                                       \
+    {                                                                                              \
+        [[unroll]] for (uint i = 0; i < K_LOADS; i++) {                                            \
+            const uint at = gl_LocalInvocationIndex + i * THREADS;                                 \
+            const uint index = sequence * keys + min(at / EIGHTS, keys - 1);                       \
+            if (at < KEYS * EIGHTS)                                                                \
+                LOAD(kv_next, 2 * i, data4, data8, view, index, at % EIGHTS * 8)                   \
+        }                                                                                          \
     }
-}
-
-void fetch_v(uint sequence)
-{
-    [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const uint index = sequence * keys + min(at / EIGHTS, keys - 1);
-        if (at < KEYS * EIGHTS)
-            LOAD(kv_next, 2 * i, v_data4, v_data8, v, index, at % EIGHTS * 8)
-    }
-}
+FETCH_KV(fetch_k, k_data4, k_data8, k)
+FETCH_KV(fetch_v, v_data4, v_data8, v)
 
 /* Eight numbers as they were fetched become parts. */
 void make_ready(inout uvec4 a, inout uvec4 b)
