@@ -121,4 +121,33 @@ static inline void amx_store(const cpu_linear *op, const pv_kernels *kernels, am
     }
 }
 
+/* How a file multiplies: so many rows, and of k, at a time, which `take` brings into the workspace
+ * from x [rows, k], and then rows [m, m1) of y, columns [n, n1), for k in [k, k1). */
+typedef struct amx_method {
+    size_t rows, depth;
+    void (*take)(const float *x, size_t stride, size_t rows, size_t k, void *workspace);
+    void (*multiply)(const cpu_linear *op, const pv_kernels *kernels, void *workspace,
+                     const size_t m[2], const size_t n[2], const size_t k[2]);
+} amx_method;
+
+/* A member's share of y. */
+static inline void amx_walk(const cpu_linear *op, const cpu_team *team, const amx_method *way)
+{
+    size_t rows[2], columns[2];
+    pv_cpu_grid(team, op->m, op->n, AMX_PANEL, rows, columns);
+    if (rows[0] == rows[1] || columns[0] == columns[1])
+        return;
+    amx_configure();
+    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += way->rows) {
+        size_t m[2] = {m0, rows[1] - m0 < way->rows ? rows[1] : m0 + way->rows};
+        for (size_t k0 = 0; k0 < op->k; k0 += way->depth) {
+            size_t k[2] = {k0, op->k - k0 < way->depth ? op->k : k0 + way->depth};
+            way->take(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0,
+                      team->workspace);
+            way->multiply(op, team->kernels, team->workspace, m, columns, k);
+        }
+    }
+    _tile_release();
+}
+
 #endif

@@ -58,8 +58,9 @@ static inline __attribute__((always_inline)) void split_row(__m512i e, __m512i o
 }
 
 /* Rows [0, rows) of x at k in [0, width), zeros to fill the last tiles. */
-static void split_x(const float *x, size_t stride, size_t rows, size_t width, amx_work *work)
+static void split_x(const float *x, size_t stride, size_t rows, size_t width, void *workspace)
 {
+    amx_work *work = workspace;
     size_t steps = (width + AMX_STEP - 1) / AMX_STEP;
     size_t padded = (rows + AMX_BLOCK - 1) / AMX_BLOCK * AMX_BLOCK;
     for (size_t m = 0; m < padded; m++)
@@ -197,9 +198,10 @@ static w_cursor cursor_at(const w_chunks *c, size_t i, parts *to, size_t product
 }
 
 /* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), whose parts of x are in work->x. */
-static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *work,
+static void multiply(const cpu_linear *op, const pv_kernels *kernels, void *workspace,
                      const size_t m[2], const size_t n[2], const size_t k[2])
 {
+    amx_work *work = workspace;
     bool accumulate = k[0] > 0 || op->epilogue == PV_ADD, last = k[1] == op->k;
     const w_chunks chunks = chunks_of(op, n, k);
     size_t blocks = (m[1] - m[0] + AMX_BLOCK - 1) / AMX_BLOCK;
@@ -225,22 +227,8 @@ static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *
 
 static void amx_run(const cpu_args *args, const cpu_team *team)
 {
-    const cpu_linear *op = &args->linear;
-    amx_work *work = (amx_work *)(void *)team->workspace;
-    size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, AMX_PANEL, rows, columns);
-    if (rows[0] == rows[1] || columns[0] == columns[1])
-        return;
-    amx_configure();
-    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += MC) {
-        size_t m[2] = {m0, rows[1] - m0 < MC ? rows[1] : m0 + MC};
-        for (size_t k0 = 0; k0 < op->k; k0 += KO) {
-            size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
-            split_x(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0, work);
-            multiply(op, team->kernels, work, m, columns, k);
-        }
-    }
-    _tile_release();
+    static const amx_method method = {MC, KO, split_x, multiply};
+    amx_walk(&args->linear, team, &method);
 }
 
 /* ---- packing: panels [n / 32][k / 32][2 tiles][16 rows][16 of k + j, 16 of k + 16 + j] ---- */

@@ -30,8 +30,9 @@ typedef struct amx_work {
 } amx_work;
 
 /* Rows [0, rows) of x at k in [0, width), zeros to fill the last tiles. */
-static void round_x(const float *x, size_t stride, size_t rows, size_t width, amx_work *work)
+static void round_x(const float *x, size_t stride, size_t rows, size_t width, void *workspace)
 {
+    amx_work *work = workspace;
     size_t padded = (rows + AMX_BLOCK - 1) / AMX_BLOCK * AMX_BLOCK;
     for (size_t m = 0; m < padded; m++)
         for (size_t k = 0; k < width; k += AMX_STEP) {
@@ -79,9 +80,10 @@ static void block(amx_bf16 (*x0)[AMX_WORDS], amx_bf16 (*x1)[AMX_WORDS],
 }
 
 /* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), which of x is in work->x. */
-static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *work,
+static void multiply(const cpu_linear *op, const pv_kernels *kernels, void *workspace,
                      const size_t m[2], const size_t n[2], const size_t k[2])
 {
+    amx_work *work = workspace;
     bool accumulate = k[0] > 0 || op->epilogue == PV_ADD;
     const amx_bf16 *weight = op->weight;
     size_t k_padded = pv_bf16_padded(op->k), steps = pv_bf16_padded(k[1] - k[0]) / AMX_STEP;
@@ -111,22 +113,8 @@ static void multiply(const cpu_linear *op, const pv_kernels *kernels, amx_work *
 
 static void amx_bf16_run(const cpu_args *args, const cpu_team *team)
 {
-    const cpu_linear *op = &args->linear;
-    amx_work *work = (amx_work *)(void *)team->workspace;
-    size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, AMX_PANEL, rows, columns);
-    if (rows[0] == rows[1] || columns[0] == columns[1])
-        return;
-    amx_configure();
-    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += MC) {
-        size_t m[2] = {m0, rows[1] - m0 < MC ? rows[1] : m0 + MC};
-        for (size_t k0 = 0; k0 < op->k; k0 += KO) {
-            size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
-            round_x(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0, work);
-            multiply(op, team->kernels, work, m, columns, k);
-        }
-    }
-    _tile_release();
+    static const amx_method method = {MC, KO, round_x, multiply};
+    amx_walk(&args->linear, team, &method);
 }
 
 const cpu_gemm pv_cpu_gemm_amx_bf16 = {
