@@ -113,9 +113,9 @@ typedef struct eegpt_job {
     psgvit_progress_fn progress;
     psgvit_cancel_fn cancel;
     void *user;               /* for all callbacks */
-    double *device_ms;        /* becomes the time by the device's own clock; copies of a discrete GPU
-                                 from and to the host don't count. 0: it has none, as the CPU;
-                                 NULL: not wanted */
+    double *device_ms;        /* becomes the time by the device's own clock, a discrete GPU's copies
+                                 from and to the host left out; 0: it has none, as the CPU; NULL:
+                                 not wanted */
     psgvit_profile_fn profile; /* takes the time of every step; NULL: not measured */
 } eegpt_job;
 

@@ -33,6 +33,8 @@
     F(ResetFences)                                                                                 \
     F(GetFenceStatus)                                                                              \
     F(WaitForFences)                                                                               \
+    F(CreateSemaphore)                                                                             \
+    F(DestroySemaphore)                                                                            \
     F(AllocateMemory)                                                                              \
     F(FreeMemory)                                                                                  \
     F(MapMemory)                                                                                   \

@@ -32,6 +32,7 @@ void pv_vk_plan_destroy(pv_plan *plan)
     if (pv_vk_may_destroy(d)) {
         d->api.DestroyQueryPool(d->device, p->times, NULL);
         d->api.DestroyFence(d->device, p->fence, NULL);
+        pv_vk_copies_destroy(&p->copies, d);
         d->api.DestroyCommandPool(d->device, p->pool, NULL);
         d->api.DestroyDescriptorPool(d->device, p->sets, NULL);
     }
@@ -216,25 +217,14 @@ static bool conflicts(const vk_plan *p, const vk_pending *pending, const vk_disp
     return false;
 }
 
-/* What one step has written and the next one will do with it. */
-typedef struct vk_step {
-    VkPipelineStageFlags stage;
-    VkAccessFlags writes, next;
-} vk_step;
-
-static const vk_step HOST = {VK_PIPELINE_STAGE_HOST_BIT, 0, VK_ACCESS_HOST_READ_BIT};
-static const vk_step COMPUTE = {VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-                                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
-static const vk_step COPY = {VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
-                             VK_ACCESS_TRANSFER_READ_BIT};
-
-static void barrier(const vk_plan *p, VkCommandBuffer commands, vk_step from, vk_step to)
+static void barrier(const vk_plan *p, VkCommandBuffer commands, VkPipelineStageFlags stage,
+                    VkAccessFlags access)
 {
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                              .srcAccessMask = from.writes,
-                              .dstAccessMask = to.next};
-    p->device->api.CmdPipelineBarrier(commands, from.stage, to.stage, 0, 1, &memory, 0, NULL, 0,
-                                      NULL);
+                              .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+                              .dstAccessMask = access};
+    p->device->api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, stage, 0, 1,
+                                      &memory, 0, NULL, 0, NULL);
 }
 
 static psgvit_status bind(const vk_plan *p, const vk_dispatch *dispatch, VkDescriptorSet *set,
@@ -272,7 +262,8 @@ static psgvit_status write_dispatch(const vk_plan *p, VkCommandBuffer commands, 
     VkDescriptorSet set;
     PV_TRY(bind(p, dispatch, &set, err));
     if (conflicts(p, pending, dispatch)) {
-        barrier(p, commands, COMPUTE, COMPUTE);
+        barrier(p, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
         pending->first = index;
     }
     pending->next = index + 1;
@@ -295,10 +286,8 @@ static void write_time(const vk_plan *p, VkCommandBuffer commands, uint32_t quer
 /* In front of the plan's first dispatch. */
 static void write_head(const vk_plan *p, VkCommandBuffer commands)
 {
-    if (p->staging.in.count) {
+    if (!p->copies.pool)
         pv_vk_staging_write_in(&p->staging, p->device, commands);
-        barrier(p, commands, COPY, COMPUTE);
-    }
     if (p->times) {
         p->device->api.CmdResetQueryPool(commands, p->times, 0, p->time_count);
         write_time(p, commands, 0); /* when the plan before this one is done */
@@ -310,12 +299,9 @@ static void write_tail(const vk_plan *p, VkCommandBuffer commands)
 {
     if (p->times && !p->noted)
         write_time(p, commands, 1);
-    barrier(p, commands, COMPUTE, HOST);
-    if (p->staging.out.count) {
-        barrier(p, commands, COMPUTE, COPY);
+    barrier(p, commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    if (!p->copies.pool)
         pv_vk_staging_write_out(&p->staging, p->device, commands);
-        barrier(p, commands, COPY, HOST);
-    }
 }
 
 static psgvit_status write_piece(vk_plan *p, size_t index, vk_pending *pending, psgvit_error *err)
@@ -348,6 +334,7 @@ psgvit_status pv_vk_plan_finish(pv_plan *plan, psgvit_error *err)
     PV_TRY(pv_vk_alive(p->device, err));
     PV_TRY(cut(p, err));
     PV_TRY(make_objects(p, err));
+    PV_TRY(pv_vk_copies_create(p, err));
     vk_pending pending = {0, 0};
     for (size_t i = 0; i < p->piece_count; i++)
         PV_TRY(write_piece(p, i, &pending, err));

@@ -13,6 +13,9 @@ enum {
     BATCH_ROWS_SOFTWARE = 1536,
 };
 
+/* Bytes of a plan's copies: waiting for other queues takes the time of about as many. */
+static const uint64_t MANY_BYTES = 2 << 20;
+
 /* For work that was not waited for to its end, before its memory is given back. */
 static const uint64_t LAST_WAIT_NANOSECONDS = 5000000000;
 
@@ -34,14 +37,15 @@ void pv_vk_give_up(vk_device *device, VkResult result)
     atomic_store(&device->lost, true);
 }
 
-/* Waits for a fence behind everything that was submitted. vkDeviceWaitIdle has no limit. */
-static bool ends(vk_device *d)
+/* Waits for a fence behind everything that was submitted to a queue. vkDeviceWaitIdle has no limit.
+ */
+static bool ends(vk_device *d, VkQueue queue)
 {
     VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     VkFence fence;
     if (d->api.CreateFence(d->device, &info, NULL, &fence) != VK_SUCCESS)
         return false;
-    VkResult result = d->api.QueueSubmit(d->queue, 0, NULL, fence);
+    VkResult result = d->api.QueueSubmit(queue, 0, NULL, fence);
     const bool submitted = result == VK_SUCCESS;
     if (submitted)
         result = d->api.WaitForFences(d->device, 1, &fence, VK_TRUE, LAST_WAIT_NANOSECONDS);
@@ -57,7 +61,9 @@ bool pv_vk_may_destroy(vk_device *device)
         return true;
     pthread_mutex_lock(&device->lock);
     if (atomic_load(&device->work) == VK_WORK_ABANDONED) {
-        const bool ended = ends(device);
+        const bool ended =
+            ends(device, device->queue) &&
+            (!device->copy_in || (ends(device, device->copy_in) && ends(device, device->copy_out)));
         atomic_store(&device->work, ended ? VK_WORK_KNOWN : VK_WORK_ENDLESS);
         if (!ended)
             pv_log_line(&device->base.log, PSGVIT_LOG_WARNING,
@@ -214,9 +220,11 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                                                 : BATCH_ROWS,
                               .in_flight = 2};
     d->staging = c->info.type == PSGVIT_DEVICE_DISCRETE;
+    d->many = MANY_BYTES;
     d->loader = v->loader;
     d->api = v->loader.api;
     d->family = c->family;
+    d->copy_family = c->copy_family;
     d->clock_mask = c->clock_mask;
     d->maker = c->maker;
     d->memory = c->memory;
@@ -244,8 +252,17 @@ static psgvit_status find_functions(vk_device *d, psgvit_error *err)
     return PSGVIT_OK;
 }
 
+static void find_queues(vk_device *d, bool copies)
+{
+    d->api.GetDeviceQueue(d->device, d->family, 0, &d->queue);
+    if (!copies)
+        return;
+    d->api.GetDeviceQueue(d->device, d->copy_family, 0, &d->copy_in);
+    d->api.GetDeviceQueue(d->device, d->copy_family, 1, &d->copy_out);
+}
+
 /* From a new VkDevice to one that has proved itself. */
-static psgvit_status start(vk_device *d, const char *cache_path, psgvit_error *err)
+static psgvit_status start(vk_device *d, bool copies, const char *cache_path, psgvit_error *err)
 {
     psgvit_status status = find_functions(d, err);
     if (!status && pthread_mutex_init(&d->lock, NULL))
@@ -255,7 +272,7 @@ static psgvit_status start(vk_device *d, const char *cache_path, psgvit_error *e
             d->api.DestroyDevice(d->device, NULL);
         return status;
     }
-    d->api.GetDeviceQueue(d->device, d->family, 0, &d->queue);
+    find_queues(d, copies);
     status = pv_vk_pipelines_create(d, cache_path, err);
     if (status) {
         pthread_mutex_destroy(&d->lock);
@@ -282,7 +299,7 @@ psgvit_status pv_vulkan_open(psgvit_device **device, pv_vulkan *vulkan, size_t i
     VkResult result = pv_vk_create_device(&d->loader, c, &d->device);
     psgvit_status status =
         result ? pv_vk_fail(d, result, "creating the device", err)
-               : start(d, params->shader_cache, err);
+               : start(d, c->copies, params->shader_cache, err);
     if (status) {
         vulkan->loader.stays = d->loader.stays;
         free(d);

@@ -139,14 +139,20 @@ VkResult pv_vk_create_device(const vk_loader *loader, const vk_candidate *c, VkD
 {
     const char *names[2];
     matrix_features f;
-    const float priority = 1.0f;
-    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                     .queueFamilyIndex = c->family,
-                                     .queueCount = 1,
-                                     .pQueuePriorities = &priority};
+    const float priorities[] = {1.0f, 1.0f};
+    const VkDeviceQueueCreateInfo queues[] = {
+        {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+         .queueFamilyIndex = c->family,
+         .queueCount = 1,
+         .pQueuePriorities = priorities},
+        {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+         .queueFamilyIndex = c->copy_family,
+         .queueCount = 2,
+         .pQueuePriorities = priorities},
+    };
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                               .queueCreateInfoCount = 1,
-                               .pQueueCreateInfos = &queue,
+                               .queueCreateInfoCount = c->copies ? 2 : 1,
+                               .pQueueCreateInfos = queues,
                                .ppEnabledExtensionNames = names};
     if (c->features.f16_matrix || c->features.bf16_matrix) {
         info.pNext = chain_features(&f, c->features.bf16_matrix);
@@ -200,11 +206,26 @@ static uint64_t mask_of(uint32_t bits)
     return bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
 }
 
+/* Queues that copy beside those that compute. Two: a copy that waits for a plan's end would hold up
+ * the next plan's copy behind it. */
+static void find_copies(vk_candidate *c, const VkQueueFamilyProperties *families, uint32_t count)
+{
+    const VkQueueFlags besides = VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT;
+    for (uint32_t i = 0; i < count && c->info.type == PSGVIT_DEVICE_DISCRETE; i++)
+        if (families[i].queueCount >= 2 &&
+            (families[i].queueFlags & ~besides) == VK_QUEUE_TRANSFER_BIT) {
+            c->copies = true;
+            c->copy_family = i;
+            return;
+        }
+}
+
 static bool find_queue(const vk_loader *l, vk_candidate *c)
 {
     VkQueueFamilyProperties families[32];
     uint32_t count = sizeof families / sizeof *families;
     l->api.GetPhysicalDeviceQueueFamilyProperties(c->physical, &count, families);
+    find_copies(c, families, count);
     for (uint32_t i = 0; i < count; i++)
         if (families[i].queueCount && families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) {
             c->family = i;

@@ -87,11 +87,17 @@ static psgvit_status create(vk_device *d, uint64_t bytes, vk_place place, vk_buf
     if (!b)
         return pv_fail_memory(err, "a buffer", sizeof *b);
     b->bytes = (bytes ? bytes + ALIGN - 1 : ALIGN) / ALIGN * ALIGN;
+    const uint32_t families[] = {d->family, d->copy_family};
     VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                .size = b->bytes,
                                .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
                                         VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                         VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    if (d->copy_in && d->copy_family != d->family) {
+        info.sharingMode = VK_SHARING_MODE_CONCURRENT;
+        info.queueFamilyIndexCount = 2;
+        info.pQueueFamilyIndices = families;
+    }
     VkResult result = d->api.CreateBuffer(d->device, &info, NULL, &b->buffer);
     psgvit_status status = result ? pv_vk_fail(d, result, "creating a buffer", err)
                                   : allocate(d, b, place, err);
@@ -315,7 +321,9 @@ static psgvit_status upload(vk_store *s, vk_buffer *to, uint64_t offset, uint64_
                               VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &visible, 0, NULL, 0,
                               NULL);
     PV_VK_TRY(d, d->api.EndCommandBuffer(s->commands), "ending commands", err);
-    PV_TRY(pv_vk_submit(d, &s->commands, 1, s->fence, err));
+    const vk_submission submission = {
+        .queue = d->queue, .commands = &s->commands, .count = 1, .fence = s->fence};
+    PV_TRY(pv_vk_submit(d, &submission, err));
     return pv_vk_wait(d, s->fence, err);
 }
 

@@ -28,12 +28,20 @@ typedef struct vk_staging {
     vk_ranges known;   /* that the twins have, so far: copied in or written */
 } vk_staging;
 
+/* Copies that go by queues of their own, beside the computing of another plan. */
+typedef struct vk_copies {
+    VkCommandPool pool;           /* VK_NULL_HANDLE: the pieces have them */
+    VkCommandBuffer in, out;      /* NULL: there is nothing to copy */
+    VkSemaphore copied, computed; /* signalled behind `in`, and behind the last piece */
+} vk_copies;
+
 typedef struct vk_plan {
     pv_plan base;
     vk_device *device;
     vk_dispatch *dispatches; /* while recording */
     size_t count, room;
     vk_staging staging; /* while recording */
+    vk_copies copies;
     vk_piece *pieces;
     size_t piece_count;
     double flops;
@@ -54,11 +62,15 @@ typedef struct vk_plan {
 /* Takes note of what a dispatch does with twins, in the plan's order. */
 psgvit_status pv_vk_staging_use(vk_staging *staging, const vk_dispatch *dispatch,
                                 psgvit_error *err);
-/* The copies in, and those out, without barriers. */
+/* The copies in and those out, with their barriers, into command buffers that compute. */
 void pv_vk_staging_write_in(const vk_staging *staging, const vk_device *device,
                             VkCommandBuffer commands);
 void pv_vk_staging_write_out(const vk_staging *staging, const vk_device *device,
                              VkCommandBuffer commands);
 void pv_vk_staging_free(vk_staging *staging);
+/* Records the plan's copies for queues of their own if it has many bytes of them, and the device
+ * such queues. */
+psgvit_status pv_vk_copies_create(vk_plan *plan, psgvit_error *err);
+void pv_vk_copies_destroy(const vk_copies *copies, const vk_device *device);
 
 #endif

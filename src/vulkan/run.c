@@ -27,15 +27,21 @@ static double now(void)
 
 /* ---- submitting ---- */
 
-psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
-                           VkFence fence, psgvit_error *err)
+psgvit_status pv_vk_submit(vk_device *device, const vk_submission *s, psgvit_error *err)
 {
+    /* All stages: the first time of a plan is taken when its copies are done. */
+    const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
     VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                         .commandBufferCount = count,
-                         .pCommandBuffers = commands};
+                         .waitSemaphoreCount = s->wait ? 1 : 0,
+                         .pWaitSemaphores = &s->wait,
+                         .pWaitDstStageMask = &stages,
+                         .commandBufferCount = s->count,
+                         .pCommandBuffers = s->commands,
+                         .signalSemaphoreCount = s->signal ? 1 : 0,
+                         .pSignalSemaphores = &s->signal};
     PV_TRY(pv_vk_alive(device, err));
     pthread_mutex_lock(&device->lock);
-    VkResult result = device->api.QueueSubmit(device->queue, 1, &info, fence);
+    VkResult result = device->api.QueueSubmit(s->queue, 1, &info, s->fence);
     pthread_mutex_unlock(&device->lock);
     PV_VK_TRY(device, result, "submitting work", err);
     return PSGVIT_OK;
@@ -75,28 +81,58 @@ static size_t fitting(const vk_plan *p, size_t first, double rate)
     return count;
 }
 
-static psgvit_status submit_pieces(vk_plan *p, psgvit_error *err)
+static psgvit_status submit_pieces(const vk_plan *p, bool *under_way, psgvit_error *err)
 {
     enum { MOST = 64 };
     VkCommandBuffer commands[MOST];
+    const vk_copies *c = &p->copies;
     double rate = atomic_load(&p->device->rate);
     for (size_t first = 0; first < p->piece_count;) {
         size_t count = fitting(p, first, rate);
         count = count < MOST ? count : MOST;
         for (size_t i = 0; i < count; i++)
             commands[i] = p->pieces[first + i].commands;
-        bool last = first + count == p->piece_count;
-        psgvit_status status = pv_vk_submit(p->device, commands, (uint32_t)count,
-                                            last ? p->fence : VK_NULL_HANDLE, err);
-        if (status && first) { /* nobody can wait for the pieces that are under way */
-            pv_vk_give_up(p->device, VK_NOT_READY);
-            return pv_fail(err, PSGVIT_E_DEVICE, "%s: was lost when a plan was half submitted",
-                           p->device->name);
-        }
-        PV_TRY(status);
+        const bool last = first + count == p->piece_count;
+        const vk_submission pieces = {.queue = p->device->queue,
+                                      .commands = commands,
+                                      .count = (uint32_t)count,
+                                      .wait = !first && c->in ? c->copied : VK_NULL_HANDLE,
+                                      .signal = last && c->out ? c->computed : VK_NULL_HANDLE,
+                                      .fence = last && !c->out ? p->fence : VK_NULL_HANDLE};
+        PV_TRY(pv_vk_submit(p->device, &pieces, err));
+        *under_way = true;
         first += count;
     }
     return PSGVIT_OK;
+}
+
+static psgvit_status submit_steps(const vk_plan *p, bool *under_way, psgvit_error *err)
+{
+    const vk_copies *c = &p->copies;
+    const vk_submission in = {
+        .queue = p->device->copy_in, .commands = &c->in, .count = 1, .signal = c->copied};
+    const vk_submission out = {.queue = p->device->copy_out,
+                               .commands = &c->out,
+                               .count = 1,
+                               .wait = c->computed,
+                               .fence = p->fence};
+    if (c->in) {
+        PV_TRY(pv_vk_submit(p->device, &in, err));
+        *under_way = true;
+    }
+    PV_TRY(submit_pieces(p, under_way, err));
+    return c->out ? pv_vk_submit(p->device, &out, err) : PSGVIT_OK;
+}
+
+static psgvit_status submit(const vk_plan *p, psgvit_error *err)
+{
+    bool under_way = false;
+    psgvit_status status = submit_steps(p, &under_way, err);
+    if (!status || !under_way)
+        return status;
+    pv_vk_give_up(p->device, VK_NOT_READY); /* nobody can wait for what is under way */
+    return pv_fail(err, PSGVIT_E_DEVICE, "%s: was lost when a plan was half submitted",
+                   p->device->name);
 }
 
 static double seconds_between(const vk_plan *p, size_t from, size_t to)
@@ -138,7 +174,7 @@ psgvit_status pv_vk_plan_start(pv_plan *plan, psgvit_error *err)
         p->flag->host[0] = 0.0f;
     p->started = now();
     atomic_fetch_add(&p->device->queued, work(p));
-    psgvit_status status = submit_pieces(p, err);
+    psgvit_status status = submit(p, err);
     if (status)
         atomic_fetch_sub(&p->device->queued, work(p));
     return status;

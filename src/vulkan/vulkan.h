@@ -72,6 +72,8 @@ typedef struct vk_candidate {
     uint64_t max_allocation; /* bytes */
     uint32_t family;         /* of a queue that computes */
     uint64_t clock_mask;     /* of the valid bits of that queue's timestamps; 0: it has none */
+    bool copies;             /* a discrete GPU with two queues that do nothing but copy, */
+    uint32_t copy_family;    /* of this family */
     char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE], driver[320], uuid[2 * VK_UUID_SIZE + 1];
     char reason[200];
 } vk_candidate;
@@ -117,14 +119,16 @@ struct vk_device {
     vk_api api; /* all of them */
     VkDevice device;
     VkQueue queue;
-    uint32_t family;
+    VkQueue copy_in, copy_out;  /* for copies of many bytes; VK_NULL_HANDLE: `queue` does all */
+    uint32_t family, copy_family;
     uint64_t clock_mask; /* as in vk_candidate */
     VkPhysicalDeviceMemoryProperties memory;
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;    /* bytes */
     vk_features features;       /* f16 matrices that fail the self-test are not kept */
     bool staging;               /* host buffers that are made from now on have a twin */
-    pthread_mutex_t lock;       /* round the queue */
+    uint64_t many;              /* bytes of a plan's copies that are worth the other queues */
+    pthread_mutex_t lock;       /* round the queues */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
     _Atomic vk_work work;       /* may the GPU still use what belongs to the device? */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
@@ -223,9 +227,17 @@ psgvit_status pv_vk_kernel_get(vk_device *device, vk_module module,
 
 /* ---- run.c ---- */
 
-/* Submits command buffers; `fence` (VK_NULL_HANDLE: none) is signalled behind them. */
-psgvit_status pv_vk_submit(vk_device *device, const VkCommandBuffer *commands, uint32_t count,
-                           VkFence fence, psgvit_error *err);
+/* Command buffers for a queue. VK_NULL_HANDLE is none of a semaphore and of the fence. */
+typedef struct vk_submission {
+    VkQueue queue;
+    const VkCommandBuffer *commands;
+    uint32_t count;
+    VkSemaphore wait;           /* what all of them wait for, */
+    VkSemaphore signal;         /* and what is signalled behind them, */
+    VkFence fence;              /* as is this */
+} vk_submission;
+
+psgvit_status pv_vk_submit(vk_device *device, const vk_submission *submission, psgvit_error *err);
 /* Waits for the fence and resets it: at least a minute (ten on a software device), and as long as
  * the work that is under way may take. */
 psgvit_status pv_vk_wait(vk_device *device, VkFence fence, psgvit_error *err);
@@ -299,7 +311,7 @@ psgvit_status pv_vk_packed_bytes(const vk_device *device, vk_layout layout, size
 
 /* An operand's form is its store's vk_layout; shaders/operand.glsl has how it lies in memory. */
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
-/* Columns of forms with two parts can't be viewed, so that there qkv stays float32. */
+/* Where attention goes by matrices; else qkv stays float32. */
 pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                   const pv_attention_shape *shape);
 psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,

@@ -16,7 +16,7 @@ enum { DEVICES = 16, OBJECTS = 4096 };
 
 vk_api mock_real;
 const char *const mock_type_names[MOCK_TYPES] = {
-    "instance", "device", "fence", "memory", "buffer", "shader module",
+    "instance", "device", "fence", "semaphore", "memory", "buffer", "shader module",
     "descriptor set layout", "pipeline layout", "pipeline cache", "pipeline",
     "descriptor pool", "command pool", "query pool",
 };
@@ -418,6 +418,7 @@ static void VKAPI_CALL get_queue_families(VkPhysicalDevice device, uint32_t *cou
                                           VkQueueFamilyProperties *families)
 {
     const mock_device *as = &of(device)->as;
+    const uint32_t room = *count;
     mock_real.GetPhysicalDeviceQueueFamilyProperties(of(device)->real, count, families);
     for (uint32_t i = 0; families && i < *count; i++) {
         if (as->no_queue)
@@ -427,6 +428,10 @@ static void VKAPI_CALL get_queue_families(VkPhysicalDevice device, uint32_t *cou
         if (as->clock_bits)
             families[i].timestampValidBits = as->clock_bits;
     }
+    if (families && as->copies && *count == MOCK_COPY_FAMILY && room > *count)
+        families[(*count)++] = (VkQueueFamilyProperties){
+            .queueFlags = VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT,
+            .queueCount = as->copies};
 }
 
 static VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice device, const char *layer,

@@ -29,6 +29,7 @@ typedef struct mock_device {
     unsigned char uuid;  /* every byte of it */
     mock_limits limits;
     bool no_queue;       /* no queue family computes */
+    uint32_t copies;     /* queues of a second family, which only copies; 0: there is none */
     uint64_t memory;     /* bytes that it says it has; 0: the real number */
     uint32_t group;      /* most threads of a workgroup in a row; 0: the real number */
     uint32_t subgroup;   /* threads of every subgroup; 0: the real number */

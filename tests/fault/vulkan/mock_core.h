@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the parts of the mock share: mock.c (controls, instances, physical devices), mock_device.c
- * (logical devices and what belongs to one) and mock_pipeline.c (shader modules and pipelines). */
+ * (logical devices and what belongs to one), mock_family.c (families of queues) and mock_pipeline.c
+ * (shader modules and pipelines). */
 #ifndef TESTS_FAULT_VULKAN_MOCK_CORE_H
 #define TESTS_FAULT_VULKAN_MOCK_CORE_H
 
@@ -33,8 +34,8 @@ void mock_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Objects that are alive: each by its handle. */
 typedef enum mock_type {
-    MOCK_INSTANCE, MOCK_DEVICE, MOCK_FENCE, MOCK_MEMORY, MOCK_BUFFER, MOCK_SHADER_MODULE,
-    MOCK_SET_LAYOUT, MOCK_PIPELINE_LAYOUT, MOCK_PIPELINE_CACHE, MOCK_PIPELINE,
+    MOCK_INSTANCE, MOCK_DEVICE, MOCK_FENCE, MOCK_SEMAPHORE, MOCK_MEMORY, MOCK_BUFFER,
+    MOCK_SHADER_MODULE, MOCK_SET_LAYOUT, MOCK_PIPELINE_LAYOUT, MOCK_PIPELINE_CACHE, MOCK_PIPELINE,
     MOCK_DESCRIPTOR_POOL, MOCK_COMMAND_POOL, MOCK_QUERY_POOL, MOCK_TYPES,
 } mock_type;
 extern const char *const mock_type_names[MOCK_TYPES];
@@ -47,6 +48,8 @@ void mock_orphans(const void *parent);
 /* Objects of a type that are alive. */
 size_t mock_alive(mock_type type);
 
+enum { MOCK_COPY_FAMILY = 1 }; /* behind the real one; what is submitted goes there */
+
 bool mock_keeps(void);
 VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateInfo *info,
                             VkDevice *device);
@@ -58,6 +61,7 @@ void mock_end_kept_pipelines(VkDevice device);
 typedef struct mock_state {
     VkDevice device; /* NULL: a free place */
     VkQueue queue;
+    char copy_queues[2]; /* handles of queues that aren't there are their addresses */
     mock_device as;
     long submits, timeouts;
     bool lost;
@@ -70,6 +74,8 @@ bool mock_strict(void); /* is one alive that allows the least? */
 /* Functions of the mock by name; NULL: none. */
 PFN_vkVoidFunction mock_pipeline_function(const char *name);
 PFN_vkVoidFunction mock_device_function(const char *name);
+PFN_vkVoidFunction mock_family_function(const char *name);
+bool mock_copies_only(VkCommandBuffer commands); /* is it of the family that does? */
 long mock_submits(void);
 long mock_under_way(void);
 long mock_most_under_way(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The mock's logical devices and all that belongs to one, but for pipelines. */
+/* The mock's logical devices and all that belongs to one, but for pipelines and what belongs to a
+ * family of queues. */
 #define _DEFAULT_SOURCE
 #include "fault/vulkan/mock_core.h"
 
@@ -97,14 +98,27 @@ static void check_extensions(const mock_device *as, const VkDeviceCreateInfo *in
         mock_fault("a device was created with what it lacks");
 }
 
+/* Two queues that copy where there are two, and a GPU is discrete. */
+static void check_queues(const mock_device *as, const VkDeviceCreateInfo *info)
+{
+    const bool wanted = as->copies >= 2 && as->type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    const VkDeviceQueueCreateInfo *copies = &info->pQueueCreateInfos[1];
+    if (info->queueCreateInfoCount != (wanted ? 2 : 1) ||
+        (wanted && (copies->queueFamilyIndex != MOCK_COPY_FAMILY || copies->queueCount != 2)))
+        mock_fault("a device was created with other queues than it should");
+}
+
 VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateInfo *info,
                             VkDevice *device)
 {
     VkDeviceCreateInfo plain = *info;
     plain.pNext = NULL;
     plain.enabledExtensionCount = 0;
-    if (physical->as.name)
+    plain.queueCreateInfoCount = 1;
+    if (physical->as.name) {
         check_extensions(&physical->as, info);
+        check_queues(&physical->as, info);
+    }
     *device = mock_keeps() ? kept_device : NULL;
     VkResult result = *device ? VK_SUCCESS
                               : mock_real.CreateDevice(physical->real, &plain, NULL, device);
@@ -142,6 +156,10 @@ void mock_end_kept(void)
 
 static void VKAPI_CALL get_queue(VkDevice device, uint32_t family, uint32_t index, VkQueue *queue)
 {
+    if (family == MOCK_COPY_FAMILY) {
+        *queue = (VkQueue)(uintptr_t)&mock_state_of(device)->copy_queues[index];
+        return;
+    }
     mock_real.GetDeviceQueue(device, family, index, queue);
     mock_state_of(device)->queue = *queue;
 }
@@ -156,13 +174,35 @@ static void spoil(const mock_state *d)
             memories[i].mapped[4] += d->as.error;
 }
 
+static bool is_copy_queue(const mock_state *d, VkQueue queue)
+{
+    return (char *)queue == &d->copy_queues[0] || (char *)queue == &d->copy_queues[1];
+}
+
+static mock_state *state_of_queue(VkQueue queue)
+{
+    mock_state *d = devices;
+    while (!d->device || (d->queue != queue && !is_copy_queue(d, queue)))
+        d++;
+    return d;
+}
+
+/* A command buffer is for queues of its pool's family. */
+static void check_family(const VkSubmitInfo *info, bool copies)
+{
+    for (uint32_t i = 0; i < info->commandBufferCount; i++)
+        if (mock_copies_only(info->pCommandBuffers[i]) != copies)
+            mock_fault("commands for another family than the queue's");
+}
+
 /* Waits for what it submits: how often a fence is asked is the same in every run. */
 static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkSubmitInfo *infos,
                                         VkFence fence)
 {
-    mock_state *d = devices;
-    while (d->queue != queue || !d->device)
-        d++;
+    mock_state *d = state_of_queue(queue);
+    for (uint32_t i = 0; i < count; i++)
+        check_family(&infos[i], is_copy_queue(d, queue));
+    queue = d->queue;
     MOCK_MAY_FAIL(QueueSubmit, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
                   VK_ERROR_DEVICE_LOST);
     pthread_mutex_lock(&lock);
@@ -333,10 +373,10 @@ static VkResult VKAPI_CALL bind_buffer_memory(VkDevice device, VkBuffer buffer,
     DESTROY(name, Name, kind)
 
 BOTH(fence, Fence, MOCK_FENCE, MOCK_MEMORY_ERRORS)
-BOTH(buffer, Buffer, MOCK_BUFFER, MOCK_MEMORY_ERRORS)
+BOTH(semaphore, Semaphore, MOCK_SEMAPHORE, MOCK_MEMORY_ERRORS)
+DESTROY(buffer, Buffer, MOCK_BUFFER)
 BOTH(descriptor_pool, DescriptorPool, MOCK_DESCRIPTOR_POOL, MOCK_MEMORY_ERRORS,
      VK_ERROR_FRAGMENTATION)
-BOTH(command_pool, CommandPool, MOCK_COMMAND_POOL, MOCK_MEMORY_ERRORS)
 BOTH(query_pool, QueryPool, MOCK_QUERY_POOL, MOCK_MEMORY_ERRORS)
 DESTROY(set_layout, DescriptorSetLayout, MOCK_SET_LAYOUT)
 DESTROY(pipeline_layout, PipelineLayout, MOCK_PIPELINE_LAYOUT)
@@ -394,14 +434,6 @@ static void VKAPI_CALL update_sets(VkDevice device, uint32_t count,
     mock_real.UpdateDescriptorSets(device, count, writes, copy_count, copies);
 }
 
-static VkResult VKAPI_CALL allocate_commands(VkDevice device,
-                                             const VkCommandBufferAllocateInfo *info,
-                                             VkCommandBuffer *commands)
-{
-    MOCK_MAY_FAIL(AllocateCommandBuffers, MOCK_MEMORY_ERRORS);
-    return mock_real.AllocateCommandBuffers(device, info, commands);
-}
-
 static VkResult VKAPI_CALL begin_commands(VkCommandBuffer commands,
                                           const VkCommandBufferBeginInfo *info)
 {
@@ -457,13 +489,14 @@ PFN_vkVoidFunction mock_device_function(const char *name)
         ENTRY(QueueSubmit, queue_submit),
         ENTRY(CreateFence, create_fence),
         ENTRY(DestroyFence, destroy_fence),
+        ENTRY(CreateSemaphore, create_semaphore),
+        ENTRY(DestroySemaphore, destroy_semaphore),
         ENTRY(ResetFences, reset_fences),
         ENTRY(GetFenceStatus, get_fence_status),
         ENTRY(WaitForFences, wait_for_fences),
         ENTRY(AllocateMemory, allocate_memory),
         ENTRY(FreeMemory, free_memory),
         ENTRY(MapMemory, map_memory),
-        ENTRY(CreateBuffer, create_buffer),
         ENTRY(DestroyBuffer, destroy_buffer),
         ENTRY(BindBufferMemory, bind_buffer_memory),
         ENTRY(CreateDescriptorSetLayout, create_set_layout),
@@ -474,9 +507,6 @@ PFN_vkVoidFunction mock_device_function(const char *name)
         ENTRY(DestroyDescriptorPool, destroy_descriptor_pool),
         ENTRY(AllocateDescriptorSets, allocate_sets),
         ENTRY(UpdateDescriptorSets, update_sets),
-        ENTRY(CreateCommandPool, create_command_pool),
-        ENTRY(DestroyCommandPool, destroy_command_pool),
-        ENTRY(AllocateCommandBuffers, allocate_commands),
         ENTRY(BeginCommandBuffer, begin_commands),
         ENTRY(EndCommandBuffer, end_commands),
         ENTRY(CmdDispatch, dispatch),
@@ -491,6 +521,9 @@ PFN_vkVoidFunction mock_device_function(const char *name)
     PFN_vkVoidFunction of_pipelines = mock_pipeline_function(name);
     if (of_pipelines)
         return of_pipelines;
+    PFN_vkVoidFunction of_families = mock_family_function(name);
+    if (of_families)
+        return of_families;
 #define FORWARD(function)                                                                          \
     if (!strcmp(name, "vk" #function))                                                             \
         return (PFN_vkVoidFunction)mock_real.function;

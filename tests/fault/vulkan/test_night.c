@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A night on Vulkan: while a batch computes, the next is submitted already, and neither a device
- * that is lost with two under way nor a call that fails leaves one behind.
+ * that is lost with two under way nor a call that fails leaves one behind. The same where copies go
+ * by queues of their own.
  */
 #include "fault/vulkan/stage.h"
+#include "vulkan/vulkan.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -24,14 +26,20 @@ typedef struct scene {
     test_job job;
 } scene;
 
+static psgvit_status open_device(psgvit_device **device, psgvit_error *err)
+{
+    PV_TRY(stage_open(device, PSGVIT_BACKEND_VULKAN, NULL, NULL, err));
+    ((vk_device *)*device)->many = 0; /* a test's few bytes are worth other queues */
+    return PSGVIT_OK;
+}
+
 /* blocks 0: all of them, and the truth is theirs. */
 static void scene_open(scene *s, const char *name, size_t blocks)
 {
     psgvit_error err;
     *s = (scene){0};
     vector_open(&s->c, TESTS_DIR "/vectors", name, blocks);
-    if (stage_open(&s->device, PSGVIT_BACKEND_VULKAN, NULL, NULL, &err) ||
-        stage_encoder(&s->e, &s->c, s->device, &err))
+    if (open_device(&s->device, &err) || stage_encoder(&s->e, &s->c, s->device, &err))
         fail_msg("%s", err.message);
     s->job = job_make(&s->c, EPOCHS);
 }
@@ -81,6 +89,34 @@ static void test_two_under_way(void **state)
     two_under_way("eegpt_odd");
 }
 
+/* Each batch is three submits there, and one queue is not enough. */
+static void test_copies(void **state)
+{
+    (void)state;
+    PRESENT({.name = "one queue", .type = DISCRETE, .uuid = 1, .copies = 1},
+            {.name = "two", .type = DISCRETE, .uuid = 2, .copies = 2},
+            {.name = "integrated", .type = INTEGRATED, .uuid = 3, .copies = 2});
+    static const long submits[] = {1, 3, 1};
+    for (size_t i = 0; i < 3; i++) {
+        scene s;
+        stage_mock()->present(&shown[i], 1);
+        scene_open(&s, "osf_one_head", 1);
+        long before = stage_mock()->submits();
+        s.job.batch = EPOCHS;
+        job_run(&s.e, &s.job);
+        assert_int_equal(stage_mock()->submits() - before, submits[i]);
+        ((vk_device *)s.device)->many = UINT64_MAX;
+        s.job.batch = EPOCHS / 2;
+        before = stage_mock()->submits();
+        job_run(&s.e, &s.job);
+        assert_int_equal(stage_mock()->submits() - before, 2);
+        scene_close(&s);
+    }
+    stage_mock()->present(&shown[1], 1);
+    two_under_way("osf_one_head");
+    two_under_way("eegpt_odd");
+}
+
 /* Samples of the next batch that are not finite, and a job that is cancelled. */
 static int cancel(void *user)
 {
@@ -119,7 +155,6 @@ static void give_up(const mock_device *bad, const char *sentence)
 {
     psgvit_error err;
     scene s;
-    stage_mock()->keep(false);
     stage_mock()->present(bad, 1);
     scene_open(&s, "osf_one_head", 0);
     s.job.batch = 1;
@@ -131,17 +166,33 @@ static void give_up(const mock_device *bad, const char *sentence)
     stage_assert_clean();
 }
 
+/* Until there is an encoder. */
+static long submits_of(const mock_device *device)
+{
+    scene s;
+    stage_mock()->present(device, 1);
+    long before = stage_mock()->submits();
+    scene_open(&s, "osf_one_head", 0);
+    long submits = stage_mock()->submits() - before;
+    scene_close(&s);
+    return submits;
+}
+
 static void test_lost(void **state)
 {
     (void)state;
-    PRESENT({.name = "good", .type = DISCRETE});
-    scene s;
-    long submits = stage_mock()->submits();
-    scene_open(&s, "osf_one_head", 0);
-    submits = stage_mock()->submits() - submits;
-    scene_close(&s);
-    mock_device lost = {.name = "lost", .type = DISCRETE, .lost_at = submits + 3};
+    PRESENT({.name = "good", .type = DISCRETE}, {.name = "good", .type = DISCRETE, .copies = 2});
+    mock_device lost = {.name = "lost", .type = DISCRETE};
+    lost.lost_at = submits_of(&shown[0]) + 3;
     give_up(&lost, "lost: submitting work failed: VK_ERROR_DEVICE_LOST (-4)");
+    /* Two batches under way, and of the third the copy in, the passes or the copy out. */
+    const long submits = submits_of(&shown[1]);
+    lost.copies = 2;
+    for (long i = 7; i <= 9; i++) {
+        lost.lost_at = submits + i;
+        give_up(&lost, i == 7 ? "lost: submitting work failed: VK_ERROR_DEVICE_LOST (-4)"
+                              : "lost: was lost when a plan was half submitted");
+    }
 }
 
 static void assert_near(const scene *s, const test_job *expected)
@@ -160,7 +211,7 @@ static void renew(scene *s, bool lost)
     vector_encoder_close(&s->e);
     if (lost)
         psgvit_device_close(&s->device);
-    if ((lost && stage_open(&s->device, PSGVIT_BACKEND_VULKAN, NULL, NULL, &err)) ||
+    if ((lost && open_device(&s->device, &err)) ||
         stage_encoder(&s->e, &s->c, s->device, &err))
         fail_msg("%s", err.message);
 }
@@ -192,6 +243,7 @@ static const char *fail_at(scene *s, long n, const test_job *expected, long *fai
 static void test_calls(void **state)
 {
     (void)state;
+    PRESENT({.name = "GPU", .type = DISCRETE, .copies = 2});
     scene s;
     scene_open(&s, "osf_one_head", 1);
     test_job expected = job_make(&s.c, 3);
@@ -213,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_two_under_way, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_copies, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_ended, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_lost, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_calls, stage_setup, stage_teardown),
