@@ -110,8 +110,8 @@ static void each_head(pv_plan *p, pv_tensor x, const pv_linear_weight *weights, 
 }
 
 /* The same without K and V of all tokens; DeepSeek-V2 calls it absorbing their weights. Scores:
- * q . (W_k x + b_k) = (W_k^T q) . x, plus what is the same for all keys, which softmax does not see.
- * Result: its weights p sum to 1, so sum p (W_v x + b_v) = W_v (sum p x) + b_v. */
+ * q . (W_k x + b_k) = (W_k^T q) . x, plus what all keys have the same, which softmax does not see.
+ * Result: softmax's p sum to 1, so sum p (W_v x + b_v) = W_v (sum p x) + b_v. */
 static pv_tensor attend_absorbed(pv_plan *p, const pv_vit_block *b, const pv_vit_shape *s,
                                  const pv_vit_memory *m)
 {
