@@ -130,7 +130,8 @@ static const vk_packing packings[VK_LAYOUTS] = {
     [VK_LAYOUT_SPLIT] = {split_bytes, pack_split, 16384.0f},
 };
 
-/* A CPU makes up its matrices: OSF-nano by those of Mesa 26's llvmpipe takes 1.5 s, by threads 0.2. */
+/* A CPU makes up its matrices: OSF-nano by those of Mesa 26's llvmpipe takes 1.5 s, by threads
+ * 0.2. */
 vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision)
 {
     const bool quick = device->base.info.type != PSGVIT_DEVICE_SOFTWARE;
