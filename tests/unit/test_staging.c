@@ -27,11 +27,28 @@ static vk_device *d;
 static psgvit_error err;
 static vk_api real;
 static char events[1024]; /* c: copy, t: time, d: dispatch; as they are recorded */
+static char submits[64];  /* w: waits, s: signals, f: has a fence, and ';' behind each */
+static VkSemaphore signalled;
 static struct {
     VkBuffer from, to;
     VkBufferCopy region;
 } copies[COPIES];
 static size_t copy_count;
+
+static VkResult VKAPI_CALL submit(VkQueue queue, uint32_t count, const VkSubmitInfo *info,
+                                  VkFence fence)
+{
+    assert_int_equal(count, 1);
+    if (info->waitSemaphoreCount) /* for what is in front of it */
+        assert_true(info->waitSemaphoreCount == 1 && *info->pWaitSemaphores == signalled &&
+                    *info->pWaitDstStageMask == VK_PIPELINE_STAGE_ALL_COMMANDS_BIT);
+    assert_true(info->signalSemaphoreCount <= 1);
+    signalled = info->signalSemaphoreCount ? *info->pSignalSemaphores : VK_NULL_HANDLE;
+    const size_t used = strlen(submits);
+    snprintf(submits + used, sizeof submits - used, "%s%s%s;",
+             info->waitSemaphoreCount ? "w" : "", signalled ? "s" : "", fence ? "f" : "");
+    return real.QueueSubmit(queue, count, info, fence);
+}
 
 static void note(const char *event)
 {
@@ -72,6 +89,7 @@ static int hook(void **state)
     d->api.CmdCopyBuffer = copy;
     d->api.CmdWriteTimestamp = write_time;
     d->api.CmdDispatch = dispatch;
+    d->api.QueueSubmit = submit;
     d->staging = true;
     return 0;
 }
@@ -86,7 +104,7 @@ static int unhook(void **state)
 
 static void forget(void)
 {
-    events[0] = '\0';
+    events[0] = submits[0] = '\0';
     copy_count = 0;
 }
 
@@ -154,9 +172,33 @@ static void test_in_and_out(void **state)
         for (size_t i = 0; i < 100; i++)
             assert_true(b->host[i] == (i < 50 || i >= 65 ? -1.0f : a->host[i - 50 + 7]));
     }
+    assert_string_equal(submits, d->copy_in ? "s;ws;wf;s;ws;wf;" : "f;f;");
     pv_plan_destroy(plan);
     pv_buffer_destroy(device, a);
     pv_buffer_destroy(device, b);
+}
+
+/* From the host alone, back to it alone, and neither. */
+static void test_one_way(void **state)
+{
+    (void)state;
+    pv_buffer *a = buffer(100), *b = buffer(100), *own;
+    assert_int_equal(pv_buffer_create(device, 100, PV_DEVICE, &own, &err), PSGVIT_OK);
+    pv_tensor x = pv_view(a, 3, 2, 5), y = pv_view(b, 8, 2, 5);
+    pv_tensor first = pv_view(own, 0, 2, 5), second = pv_view(own, 50, 2, 5);
+    const pv_tensor steps[3][2] = {{x, first}, {first, second}, {second, y}};
+    for (size_t i = 0; i < 3; i++) {
+        pv_plan *plan = begin();
+        take_all(plan, steps[i][0], steps[i][1]);
+        run(plan);
+        assert_int_equal(copy_count, i != 1);
+        assert_string_equal(submits, !d->copy_in || i == 1 ? "f;" : "s;wf;");
+    }
+    for (size_t i = 0; i < 100; i++)
+        assert_true(b->host[i] == (float)(i >= 8 && i < 18 ? i - 8 + 3 : i));
+    pv_buffer_destroy(device, a);
+    pv_buffer_destroy(device, b);
+    pv_buffer_destroy(device, own);
 }
 
 /* What the plan has written itself isn't read from the host, be it in two parts, as long as it is
@@ -310,8 +352,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, hook, unhook)
     const struct CMUnitTest tests[] = {
-        TEST(test_in_and_out), TEST(test_written_before), TEST(test_gaps),
-        TEST(test_adding),     TEST(test_no_twin),        TEST(test_same_bits),
+        TEST(test_in_and_out), TEST(test_one_way), TEST(test_written_before), TEST(test_gaps),
+        TEST(test_adding),     TEST(test_no_twin), TEST(test_same_bits),
     };
     psgvit_device_params params = {.struct_size = sizeof params, .backend = PSGVIT_BACKEND_VULKAN};
     if (psgvit_device_open(&device, &params, &err)) {
