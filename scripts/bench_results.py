@@ -114,7 +114,7 @@ def begin(args):
     folder = args.results / name
     folder.mkdir(parents=True)
     write(folder / "machine.json", facts)
-    if facts["load_average"] > QUIET:
+    if facts["load_average"] > QUIET * facts["cores"]:
         print(f"The machine is not quiet: its load average is {facts['load_average']:.1f}, so the "
               "numbers will be worth little.", file=sys.stderr)
     print(folder)

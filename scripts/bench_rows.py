@@ -39,20 +39,23 @@ PEERS = {"pytorch": "PyTorch", "pytorch-graph": "PyTorch, one graph",
          "openvino": "OpenVINO", "osf-rs": "osf-rs", "eegpt-rs": "eegpt-rs",
          LINEAR_ALONE: LINEAR_ALONE}
 PLACES = {"cpu": "CPU", "vulkan": "Vulkan", "cuda": "CUDA"}
-QUIET = 0.5  # a load average up to which numbers are worth something
+QUIET = 0.25  # a load average, for each core, up to which numbers are worth something
 AGAIN = ["", "--", "||", "++"]  # hatching on top, by machine
 
 
 class Row:
-    """One measured row: its times in ms, and what it belongs to."""
+    """One measured row: its times in ms, and what it belongs to. Of our own on a GPU that is the
+    GPU's time with the signal and the results in its memory, as its peers are timed; `runs` are
+    whole runs, from host memory to host memory."""
 
     def __init__(self, fields, machine):
         self.machine = machine  # index in Results.machines
         self.model, self.batch = fields["model"], fields["batch"]
         self.channels = fields.get("channels")
-        self.times = fields.get("times_ms") or [fields["min_ms"], fields["median_ms"],
-                                                fields["p99_ms"]]
-        self.median = fields["median_ms"]
+        self.runs = fields.get("times_ms") or [fields["min_ms"], fields["median_ms"],
+                                               fields["p99_ms"]]
+        gpu = fields.get("gpu_ms")
+        self.times, self.median = ([gpu], gpu) if gpu else (self.runs, fields["median_ms"])
         self.load, self.memory = fields.get("load_ms"), fields.get("peak_rss_mb")
         self.peer, self.backend = fields.get("peer"), fields["backend"]
         self.precision = fields["precision"]
@@ -152,7 +155,7 @@ class Results:
         text = f"{m['cpu']} ({isa}, {threads} threads)"
         if m.get("gpu"):
             text += f"; {m['gpu']} (driver {m['gpu_driver']})"
-        if m.get("load_average", 0) > QUIET:
+        if m.get("load_average", 0) > QUIET * m.get("cores", 1):
             text += f", which was not quiet (load average {m['load_average']:.1f})"
         code = m["commit"] + (" with changes" if m["modified"] else "")
         return (f"{text}. libpsgvit {m['version']}{', commit ' + code if m['commit'] else ''}; "

@@ -180,6 +180,8 @@ class Sheet:
         return "\n".join(textwrap.fill(line, 170) for line in lines)
 
     def save(self, out, name, note="Median; whiskers: fastest and slowest run."):
+        if any(place != "cpu" for _, place, *_ in self.seen):
+            note += " On a GPU: its own time, signal and results in its memory (osf-rs: all)."
         if any(peer == "eegpt-rs" for peer, *_ in self.seen):
             note += " eegpt-rs leaves out a last, partial patch."
         if self.seen:
@@ -289,7 +291,7 @@ def latency_distribution(results, out):
     for ax, (name, rows) in zip(sheet.axes, panels):
         for i, (key, of_series) in enumerate(rows.items()):
             row = of_series[0]
-            percent = [100.0 * t / row.median for t in row.times]
+            percent = [100.0 * t / statistics.median(row.runs) for t in row.runs]
             colour, _, marker, _, filled = results.looks[key]
             # Runs in their order from top to bottom, beside a box of the quartiles.
             step = 0.5 / max(len(percent) - 1, 1)
@@ -297,14 +299,16 @@ def latency_distribution(results, out):
                        color=filled, marker=marker, edgecolor="black", linewidth=0.3)
             box(ax, percent, i - 0.25)
         ax.set_yticks(range(len(rows)), [
-            f"{results.label(k)}\nmedian {number(r[0].median)} ms\n{len(r[0].times)} runs"
+            f"{results.label(k)}\nmedian {number(statistics.median(r[0].runs))} ms\n"
+            f"{len(r[0].runs)} runs"
             for k, r in rows.items()], fontsize=7)
         ax.set_ylim(len(rows) - 0.4, -0.5)
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("latency (% of the median)")
         ax.grid(axis="x", linewidth=0.4, color="#bbbbbb")
     sheet.save(out, "latency_distribution",
-               "Box: quartiles, whiskers fastest and slowest run; below it every run, in order.")
+               "Box: quartiles, whiskers fastest and slowest run; below it every run, in order, "
+               "from host memory to host memory (PyTorch by CUDA: in the GPU's).")
     return True
 
 
