@@ -217,14 +217,12 @@ static bool conflicts(const vk_plan *p, const vk_pending *pending, const vk_disp
     return false;
 }
 
-static void barrier(const vk_plan *p, VkCommandBuffer commands, VkPipelineStageFlags stage,
-                    VkAccessFlags access)
+void pv_vk_barrier(const vk_device *d, VkCommandBuffer commands, vk_access from, vk_access to)
 {
-    VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                              .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
-                              .dstAccessMask = access};
-    p->device->api.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, stage, 0, 1,
-                                      &memory, 0, NULL, 0, NULL);
+    const VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                    .srcAccessMask = from.access,
+                                    .dstAccessMask = to.access};
+    d->api.CmdPipelineBarrier(commands, from.stage, to.stage, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
 static psgvit_status bind(const vk_plan *p, const vk_dispatch *dispatch, VkDescriptorSet *set,
@@ -262,8 +260,7 @@ static psgvit_status write_dispatch(const vk_plan *p, VkCommandBuffer commands, 
     VkDescriptorSet set;
     PV_TRY(bind(p, dispatch, &set, err));
     if (conflicts(p, pending, dispatch)) {
-        barrier(p, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+        pv_vk_barrier(p->device, commands, PV_VK_SHADERS_WROTE, PV_VK_SHADERS_USE);
         pending->first = index;
     }
     pending->next = index + 1;
@@ -299,7 +296,7 @@ static void write_tail(const vk_plan *p, VkCommandBuffer commands)
 {
     if (p->times && !p->noted)
         write_time(p, commands, 1);
-    barrier(p, commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    pv_vk_barrier(p->device, commands, PV_VK_SHADERS_WROTE, PV_VK_HOST_READS);
     if (!p->copies.pool)
         pv_vk_staging_write_out(&p->staging, p->device, commands);
 }

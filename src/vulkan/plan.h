@@ -57,6 +57,23 @@ typedef struct vk_plan {
     pv_buffer *flag;     /* NULL: nobody asked for it */
 } vk_plan;
 
+/* ---- command.c ---- */
+
+typedef struct vk_access {
+    VkPipelineStageFlags stage;
+    VkAccessFlags access;
+} vk_access;
+
+#define PV_VK_SHADERS_WROTE                                                                        \
+    ((vk_access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT})
+#define PV_VK_SHADERS_USE                                                                          \
+    ((vk_access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,                                             \
+                 VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT})
+#define PV_VK_HOST_READS ((vk_access){VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT})
+
+/* What was written by the first access is seen by the second one. */
+void pv_vk_barrier(const vk_device *device, VkCommandBuffer commands, vk_access from, vk_access to);
+
 /* ---- staging.c ---- */
 
 /* Takes note of what a dispatch does with twins, in the plan's order. */

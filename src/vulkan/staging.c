@@ -97,21 +97,15 @@ static void copy(const vk_ranges *ranges, vk_way way, const vk_device *d, VkComm
     }
 }
 
-/* What was written at one stage is seen by an access at another. */
-static void barrier(const vk_device *d, VkCommandBuffer commands, VkPipelineStageFlags from,
-                    VkAccessFlags written, VkPipelineStageFlags to, VkAccessFlags access)
-{
-    const VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                    .srcAccessMask = written,
-                                    .dstAccessMask = access};
-    d->api.CmdPipelineBarrier(commands, from, to, 0, 1, &memory, 0, NULL, 0, NULL);
-}
+static const vk_access COPIES_WROTE = {VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                       VK_ACCESS_TRANSFER_WRITE_BIT};
+static const vk_access COPIES_READ = {VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                      VK_ACCESS_TRANSFER_READ_BIT};
 
 static void copy_out(const vk_staging *s, const vk_device *d, VkCommandBuffer commands)
 {
     copy(&s->out, VK_WAY_OUT, d, commands);
-    barrier(d, commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
-            VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    pv_vk_barrier(d, commands, COPIES_WROTE, PV_VK_HOST_READS);
 }
 
 void pv_vk_staging_write_in(const vk_staging *s, const vk_device *device, VkCommandBuffer commands)
@@ -119,17 +113,14 @@ void pv_vk_staging_write_in(const vk_staging *s, const vk_device *device, VkComm
     if (!s->in.count)
         return;
     copy(&s->in, VK_WAY_IN, device, commands);
-    barrier(device, commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
-            VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+    pv_vk_barrier(device, commands, COPIES_WROTE, PV_VK_SHADERS_USE);
 }
 
 void pv_vk_staging_write_out(const vk_staging *s, const vk_device *device, VkCommandBuffer commands)
 {
     if (!s->out.count)
         return;
-    barrier(device, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-            VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT);
+    pv_vk_barrier(device, commands, PV_VK_SHADERS_WROTE, COPIES_READ);
     copy_out(s, device, commands);
 }
 
