@@ -121,11 +121,15 @@ static void test_own(void **state)
     run(open_own);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_share),
-        cmocka_unit_test(test_own),
-    };
-    return cmocka_run_group_tests_name("threads on Vulkan", tests, NULL, NULL);
+    const struct CMUnitTest shared[] = {cmocka_unit_test(test_share)};
+    const struct CMUnitTest own[] = {cmocka_unit_test(test_own)};
+    if (argc != 2 || (strcmp(argv[1], "shared") && strcmp(argv[1], "own"))) {
+        fprintf(stderr, "usage: test_threads_vulkan shared|own\n");
+        return 2;
+    }
+    if (!strcmp(argv[1], "shared"))
+        return cmocka_run_group_tests_name("threads on one device", shared, NULL, NULL);
+    return cmocka_run_group_tests_name("threads with devices of their own", own, NULL, NULL);
 }
