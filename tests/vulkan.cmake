@@ -19,7 +19,7 @@ set_target_properties(vulkan_mock PROPERTIES
 
 function(psgvit_mock_test name)
     psgvit_test(${name} ${ARGN} fault/vulkan/stage.c unit/job.c parity/vector.c
-        LIBS tool_support ${CMAKE_DL_LIBS} TIMEOUT 600)
+        LIBS tool_support ${CMAKE_DL_LIBS})
     target_include_directories(test_${name} SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
     add_dependencies(test_${name} vulkan_mock)
     set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT LD_LIBRARY_PATH=${mock_folder})
@@ -34,8 +34,8 @@ endforeach()
 psgvit_test(staging_vulkan unit/test_staging.c unit/job.c parity/vector.c LIBS tool_support)
 target_include_directories(test_staging_vulkan SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
 psgvit_test(threads_vulkan fault/vulkan/test_threads.c unit/job.c parity/vector.c
-    LIBS tool_support ARGS shared TIMEOUT 300)
-psgvit_test_run(threads_devices_vulkan threads_vulkan ARGS own TIMEOUT 300)
+    LIBS tool_support ARGS shared)
+psgvit_test_run(threads_devices_vulkan threads_vulkan ARGS own)
 
 # Under the validation layer, with its synchronization checks, every op and every parity case must
 # stay without a word of it. Not in builds for sanitizers, which slow the layer down, too; and not
@@ -72,4 +72,4 @@ set(empty_folder ${CMAKE_CURRENT_BINARY_DIR}/mock_empty)
 add_library(vulkan_empty MODULE fault/vulkan/empty.c)
 set_target_properties(vulkan_empty PROPERTIES
     PREFIX "" OUTPUT_NAME libvulkan.so SUFFIX .1 LIBRARY_OUTPUT_DIRECTORY ${empty_folder})
-psgvit_cli_test(cli_vulkan cli/test_vulkan.py ARGS ${empty_folder} TIMEOUT 300)
+psgvit_cli_test(cli_vulkan cli/test_vulkan.py ARGS ${empty_folder})

@@ -71,7 +71,7 @@ class Case(unittest.TestCase):
 
     # ---- running ----
 
-    def run_tool(self, tool, *args, code=0, timeout=60, **kwargs):
+    def run_tool(self, tool, *args, code=0, timeout=600, **kwargs):
         """Runs it and returns the process, whose output is bytes and whose stderr is text."""
         if "input" not in kwargs:
             kwargs.setdefault("stdin", subprocess.DEVNULL)

@@ -108,7 +108,7 @@ class Results(unittest.TestCase):
     def run_script(self, name, *args, code=0, **more):
         start = [] if name.endswith(".sh") else [sys.executable]
         done = subprocess.run([*start, SCRIPTS / name, *map(str, args)], capture_output=True,
-                              text=True, timeout=500, env=dict(os.environ, PYTHON=sys.executable),
+                              text=True, timeout=600, env=dict(os.environ, PYTHON=sys.executable),
                               **more)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         self.assertNotIn("Traceback", done.stderr)
@@ -305,7 +305,7 @@ class Results(unittest.TestCase):
             self.assertRegex(listed.stderr, rf"(?m)^{peer}: (there|runs on a GPU alone|"
                              r"no (package|program) \S+( in PATH)?|PyTorch .*)$")
         done = subprocess.run([*command, "osf-nano,eegpt:4x256:1", "--batch", "1", "--runs", "3",
-                               "--peers", "pytorch"], capture_output=True, text=True, timeout=300)
+                               "--peers", "pytorch"], capture_output=True, text=True, timeout=600)
         if "pytorch: there" not in listed.stderr.splitlines():
             self.assertNotEqual(listed.returncode, 0)
             self.assertNotEqual(done.returncode, 0)

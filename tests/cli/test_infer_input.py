@@ -306,11 +306,12 @@ class Samples(Case):
 
         def limit():
             resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-        args = ["--outputs", "features", "--samples", 1 << 28, "-o", "o.npy", "huge.bin"]
+        one = ["--threads", 1, "-o", "o.npy"]  # stacks of others would take of it, too
+        args = ["--outputs", "features", "--samples", 1 << 28, *one, "huge.bin"]
         self.eegpt_fails(6, ["huge.bin", "memory"], *args, preexec_fn=limit)
         with subprocess.Popen(["head", "-c", "3G", "/dev/zero"], stdout=subprocess.PIPE) as zeros:
-            self.eegpt_fails(6, ["standard input", "memory"], "-o", "o.npy", "-",
-                             stdin=zeros.stdout, preexec_fn=limit)
+            self.eegpt_fails(6, ["standard input", "memory"], *one, "-", stdin=zeros.stdout,
+                             preexec_fn=limit)
 
 
 if __name__ == "__main__":

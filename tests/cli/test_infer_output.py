@@ -94,7 +94,7 @@ class Formats(Case):
         name = b"n\xff\"\\\n\xc3\xa9.bin"
         shutil.copy(b"night.bin", name)
         p = subprocess.run([BIN / "osf-infer", "-m", self.osf, "-o", "d/", "--json", name],
-                           capture_output=True, timeout=60)
+                           capture_output=True, timeout=600)
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(os.listdir(b"d"), [name[:-4] + b".safetensors"])
         inputs = json.loads(self.metadata(os.fsdecode(b"d/" + os.listdir(b"d")[0]))["inputs"])
@@ -205,7 +205,7 @@ class Unwritable(Case):
         command = f"mount -t tmpfs -o ro none locked && exec {BIN}/osf-infer -m {self.osf} -o {out}"
         if mounted.returncode == 0:
             p = subprocess.run(["unshare", "-m", "sh", "-c", command + " night.bin"],
-                               capture_output=True, timeout=60)
+                               capture_output=True, timeout=600)
             self.assertEqual(p.returncode, 7, p.stderr)
             self.assertIn(out.encode(), p.stderr)
         self.infer_fails(7, "/proc/o.npy", "-o", "/proc/o.npy", "night.bin")
@@ -236,7 +236,7 @@ class Unwritable(Case):
             command = (f"{mount} && {BIN}/osf-infer -m {self.osf} --outputs patches "
                        f"-o small/o.{suffix} night.bin; echo $? $(ls -A small)")
             p = subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True,
-                               timeout=60)
+                               timeout=600)
             self.assertEqual(p.stdout, b"7\n", p.stderr)
             self.assertIn(b"No space left", p.stderr)
 

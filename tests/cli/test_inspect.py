@@ -42,7 +42,7 @@ class Inspect(unittest.TestCase):
         cls.addClassCleanup(cls.shared.cleanup)
         cls.model = os.path.join(cls.shared.name, "nano.safetensors")
         synth = os.path.join(TOOLS, "psgvit-synth")
-        subprocess.run([synth, "osf-nano", "-q", "-o", cls.model], check=True, timeout=60)
+        subprocess.run([synth, "osf-nano", "-q", "-o", cls.model], check=True, timeout=600)
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -56,7 +56,7 @@ class Inspect(unittest.TestCase):
 
     def run_tool(self, *args):
         tool = os.path.join(TOOLS, "psgvit-inspect")
-        return subprocess.run([tool, *args], capture_output=True, timeout=60)
+        return subprocess.run([tool, *args], capture_output=True, timeout=600)
 
     def report(self, *args):
         got = self.run_tool(*args, "--json")
@@ -93,7 +93,7 @@ class Inspect(unittest.TestCase):
     def test_eegpt(self):
         path = os.path.join(self.folder.name, "e.safetensors")
         synth = os.path.join(TOOLS, "psgvit-synth")
-        subprocess.run([synth, "eegpt", "-q", "-o", path], check=True, timeout=60)
+        subprocess.run([synth, "eegpt", "-q", "-o", path], check=True, timeout=600)
         report = self.report(path, "--model")
         self.assertEqual(report["model"], {"kind": "eegpt", "width": 512, "depth": 8,
                                            "mlp_dim": 2048})
@@ -302,7 +302,7 @@ class Inspect(unittest.TestCase):
         tool = os.path.join(TOOLS, "psgvit-inspect")
         with open("/dev/full", "wb") as full:
             got = subprocess.run([tool, self.model], stdout=full, stderr=subprocess.PIPE,
-                                 timeout=60)
+                                 timeout=600)
         self.assertEqual(got.returncode, 7)
 
 

@@ -228,17 +228,19 @@ class Manifest(Lists):
         self.assertEqual(self.names("p"), ["n0.safetensors", "n1.safetensors"])
 
     def test_interrupted(self):
-        """What is done stays, what is under way is named, the rest is still pending."""
+        """What is done stays, what is under way is named, the rest is still pending. Epochs one by
+        one: the tool gives itself a second to come to its end, also on a machine that is busy."""
         with open("n2.bin", "wb") as f:  # hours of work
             f.truncate(92160 << 18)
         for number, code in (signal.SIGTERM, 143), (signal.SIGINT, 130):
             with subprocess.Popen([BIN / "osf-infer", "-m", self.osf, "-o", "o/", "--list",
-                                   "samples.lst", "--progress", "json"],
+                                   "samples.lst", "--progress", "json", "--batch", "1",
+                                   "--threads", "1"],
                                   stderr=subprocess.PIPE) as p:
                 while b"n2.bin" not in p.stderr.readline():
                     pass
                 p.send_signal(number)
-                p.communicate(timeout=60)
+                p.communicate(timeout=600)
                 self.assertEqual(p.returncode, code)
             self.assertEqual(self.outputs(), ["s0.safetensors", "s1.safetensors"])
             lines = self.manifest("o/manifest-0-of-1.jsonl")
@@ -252,11 +254,10 @@ class Manifest(Lists):
         os.mkfifo("n2.bin")
         with subprocess.Popen([BIN / "osf-infer", "-m", self.osf, "-o", "o/", "--list",
                                "samples.lst"], stderr=subprocess.PIPE) as p:
-            end = time.monotonic() + 30
-            while time.monotonic() < end and not os.path.exists("o/s1.safetensors"):
+            while p.poll() is None and not os.path.exists("o/s1.safetensors"):
                 time.sleep(0.02)
             p.send_signal(signal.SIGTERM)
-            p.communicate(timeout=60)
+            p.communicate(timeout=600)
             self.assertEqual(p.returncode, 143)
         self.assertEqual(self.outputs(), ["s0.safetensors", "s1.safetensors"])
 
@@ -268,7 +269,7 @@ class Manifest(Lists):
                                "samples.lst"]) as p:
             with open("n2.bin", "wb") as pipe:
                 pipe.write(self.night.tobytes())
-            self.assertEqual(p.wait(timeout=60), 0)
+            self.assertEqual(p.wait(timeout=600), 0)
         self.assertEqual(self.tensors("o/s2.safetensors")["cls"].shape, (3, 128))
         self.assertNotIn("source_bytes", {k for k, v in
                                           self.metadata("o/s2.safetensors").items() if v})
@@ -403,7 +404,7 @@ class Pipeline(Lists):
         self.night.tofile("n4.bin")
         os.unlink("n7.bin")
         args = ["--list", "samples.lst", "--outputs", "features"]
-        self.eegpt_infer("-o", "o/", "--backend", "vulkan", *args, code=1, timeout=300)
+        self.eegpt_infer("-o", "o/", "--backend", "vulkan", *args, code=1, timeout=600)
         self.eegpt_infer("-o", "p/", "--backend", "cpu", *args, code=1)
         self.assertEqual(self.outputs("o"), self.outputs("p"))
         for name in self.outputs("o"):

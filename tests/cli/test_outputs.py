@@ -292,7 +292,7 @@ class Page(Night):
             [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              f"--user-data-dir={self.folder}/profile", "--dump-dom",
              f"file://{self.folder}/n.html"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=True, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, check=True, text=True)
         self.assertEqual(Looker(drawn.stdout).classes["cell"],
                          len(self.tensors("o.safetensors")["cls"]))
 

@@ -96,7 +96,7 @@ class Readers(Case):
 
     def test_luna(self):
         t, stages = self.write("h.annot")
-        asked = subprocess.run([sys.executable, "-c", ASK_LUNA, LUNA], check=True, timeout=60,
+        asked = subprocess.run([sys.executable, "-c", ASK_LUNA, LUNA], check=True, timeout=600,
                                stdout=subprocess.PIPE, text=True)
         answer = asked.stdout[asked.stdout.index("ANSWER") + 6:].splitlines()[0]
         classes, intervals, full, staging = json.loads(answer)

@@ -72,7 +72,7 @@ class Readme(Case):
         python = "torch" if command.startswith("scripts/export_") else "python"
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=self.folder,
                               env={**self.environment(python), **more}, capture_output=True,
-                              text=True, timeout=300, stdin=subprocess.DEVNULL)
+                              text=True, timeout=600, stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}{done.stderr}")
         return done.stdout
 

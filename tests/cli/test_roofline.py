@@ -53,8 +53,12 @@ class Roofline(unittest.TestCase):
         self.assertAlmostEqual(float(two["GFLOP"]), 2 * float(one["GFLOP"]), delta=0.03)
         self.assertLess(float(two["MB"]), 2 * float(one["MB"]))  # the weights are the same
         for row in one, two:
-            self.assertGreater(float(row["floor ms"]), 0.0)
-            self.assertLess(float(row["floor, % of least"]), 120)
+            # How near is not asked: the machine may have been busy for the ceilings alone.
+            floor, least, percent = (float(row[head]) for head in (
+                "floor ms", "least ms", "floor, % of least"))
+            self.assertGreater(floor, 0.0)
+            self.assertAlmostEqual(percent / 100 * least, floor,
+                                   delta=0.006 * (1 + least + percent / 100))
 
     def test_given(self):
         for peak, bound, floor in (("1000,10", "arithmetic", 1.5), ("1000,2", "memory", 2.5)):

@@ -92,7 +92,7 @@ class Slurm(Case):
     def tearDownClass(cls):
         for daemon, log in reversed(cls.daemons):
             daemon.terminate()
-            daemon.wait(timeout=30)
+            daemon.wait(timeout=600)
             log.close()
         super().tearDownClass()
 
@@ -112,7 +112,7 @@ class Slurm(Case):
 
     @classmethod
     def call(cls, *command, check=True):
-        p = subprocess.run(command, env=cls.env, capture_output=True, timeout=60)
+        p = subprocess.run(command, env=cls.env, capture_output=True, timeout=600)
         if check and p.returncode:
             raise AssertionError(f"{command}: {p.stderr.decode()}")
         return p.stdout
@@ -178,7 +178,7 @@ class Slurm(Case):
 
     def test_array(self):
         self.make_nights()
-        self.infer("-q", "-o", "serial/", "--list", "samples.lst", timeout=300)
+        self.infer("-q", "-o", "serial/", "--list", "samples.lst", timeout=600)
         job = self.call("sbatch", "--parsable", f"--array=0-{SHARDS - 1}", "--cpus-per-task=1",
                         SCRIPT, BIN / "osf-infer", "-m", self.osf, "-o", "array/", "--list",
                         "samples.lst").decode().strip()

@@ -15,6 +15,8 @@ import unittest
 import numpy as np
 from safetensors import safe_open
 
+from waiting import wait_for_handlers
+
 TOOLS = sys.argv.pop(1) if len(sys.argv) > 1 else "build/bin"
 TOOL = os.path.join(TOOLS, "psgvit-synth")
 M64 = (1 << 64) - 1
@@ -50,7 +52,7 @@ class Synth(unittest.TestCase):
         return os.path.join(self.folder.name, name)
 
     def run_tool(self, *args, **more):
-        return subprocess.run([TOOL, *args], capture_output=True, timeout=60, **more)
+        return subprocess.run([TOOL, *args], capture_output=True, timeout=600, **more)
 
     def make(self, *args):
         got = self.run_tool(*args)
@@ -123,7 +125,7 @@ class Synth(unittest.TestCase):
             self.assertEqual(f.get_tensor("chans_id").ravel().tolist(), [61, 29])
             self.assertEqual(f.get_tensor("target_encoder.summary_token").shape, (1, 4, 64))
         inspect = os.path.join(TOOLS, "psgvit-inspect")
-        got = subprocess.run([inspect, out, "--model"], capture_output=True, timeout=60)
+        got = subprocess.run([inspect, out, "--model"], capture_output=True, timeout=600)
         self.assertEqual(got.returncode, 0, got.stderr)
 
     # ---- signals ----
@@ -197,7 +199,7 @@ class Synth(unittest.TestCase):
         read, write = os.pipe()
         os.close(read)
         got = subprocess.run([TOOL, "psg", "-o", "-"], stdout=write, stderr=subprocess.PIPE,
-                             timeout=60)
+                             timeout=600)
         os.close(write)
         self.assertEqual(got.returncode, 7)
 
@@ -206,7 +208,7 @@ class Synth(unittest.TestCase):
         limit = "ulimit -f 64; trap '' XFSZ; exec \"$0\" psg -o \"$1\" --epochs 4"
         before = os.listdir(self.folder.name)
         got = subprocess.run(["sh", "-c", limit, TOOL, self.path("x")], capture_output=True,
-                             timeout=60)
+                             timeout=600)
         self.assertEqual(got.returncode, 7, got.stderr)
         self.assertEqual(os.listdir(self.folder.name), before)
 
@@ -215,7 +217,7 @@ class Synth(unittest.TestCase):
         with open(out, "w") as f:
             f.write("old")
         limit = "ulimit -f 64; trap '' XFSZ; exec \"$0\" psg -o \"$1\" --epochs 4"
-        subprocess.run(["sh", "-c", limit, TOOL, out], capture_output=True, timeout=60)
+        subprocess.run(["sh", "-c", limit, TOOL, out], capture_output=True, timeout=600)
         with open(out) as f:
             self.assertEqual(f.read(), "old")
 
@@ -223,9 +225,10 @@ class Synth(unittest.TestCase):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             tool = subprocess.Popen([TOOL, "psg", "-o", self.path("x"), "--epochs", "10000"],
                                     stderr=subprocess.PIPE)
+            wait_for_handlers(tool)
             time.sleep(0.5)
             tool.send_signal(number)
-            said = tool.communicate(timeout=30)[1]
+            said = tool.communicate(timeout=600)[1]
             self.assertEqual(tool.returncode, code)
             self.assertEqual(said, b"psgvit-synth: error: interrupted\n")
             self.assertEqual(os.listdir(self.folder.name), [])

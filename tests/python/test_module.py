@@ -310,8 +310,8 @@ class Module(tools.Case):
                    f"encoder = psgvit.OsfEncoder({str(self.path('osf_nano'))!r}, "
                    "psgvit.Device('cpu'))\n"
                    "night = np.zeros((20000, 12, 1920), np.float32)\n"
-                   "print('begin', flush=True)\n"
-                   "try:\n    encoder.encode(night)\n    print('whole')\n"
+                   "try:\n    print('begin', flush=True)\n"
+                   "    encoder.encode(night)\n    print('whole')\n"
                    "except KeyboardInterrupt:\n    print('interrupted')\n")
         environment = {**os.environ, "PYTHONPATH": str(tools.SCRIPTS / "python")}
         child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
@@ -319,7 +319,7 @@ class Module(tools.Case):
         self.assertEqual(child.stdout.readline(), "begin\n")
         time.sleep(0.3)
         child.send_signal(signal.SIGINT)
-        self.assertEqual(child.communicate(timeout=60)[0], "interrupted\n")
+        self.assertEqual(child.communicate(timeout=600)[0], "interrupted\n")
 
     def test_library_that_is_not_there(self):
         environment = {**os.environ, "PSGVIT_LIBRARY": "/no/such.so",

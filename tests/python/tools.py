@@ -22,7 +22,7 @@ class Case(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.root)
 
-    def run_command(self, *args, code=0, timeout=300, **kwargs):
+    def run_command(self, *args, code=0, timeout=600, **kwargs):
         p = subprocess.run(list(map(str, args)), capture_output=True, text=True, timeout=timeout,
                            cwd=self.root, **kwargs)
         self.assertEqual(p.returncode, code, p.stdout + p.stderr)
