@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,33 +91,35 @@ static bool knows_summary(const pv_eegpt_model *m)
     return spares_products(m) && c->depth > 1 && 8 * c->summary >= c->tokens + c->summary;
 }
 
-/* q and, by heads, the transpose of k and v of the last block. The bias of k is read to be found
- * finite, and counted. */
-static void load_heads(pv_loader *l, pv_eegpt_model *m, size_t i)
+/* What an absorbing last block needs of its qkv [3*D, D]: q as it is, and a layer for each head,
+ * W_k^T [D, d] and W_v [d, D]. The bias of k is read to be found finite, and counted. */
+static void load_heads(pv_loader *l, pv_eegpt_model *m, pv_vit_block *b)
 {
     const pv_eegpt_config *c = &m->config;
-    pv_vit_block *b = &m->blocks[i];
     size_t d = c->width, dim = d / c->heads;
-    float *weight = numbers(l, (3 * d + 3 + dim) * d, "attn.qkv");
+    float *weight = numbers(l, 3 * d * d, "attn.qkv.weight");
+    float *bias = numbers(l, 3 * d, "attn.qkv.bias");
+    float *transpose = numbers(l, d * dim, "attn.qkv.weight");
     m->heads = calloc(2 * c->heads, sizeof *m->heads);
     if (!l->status && !m->heads)
         l->status = pv_fail_memory(l->err, "attn.qkv", 2 * c->heads * sizeof *m->heads);
     if (!l->status) {
-        float *bias = weight + 3 * d * d, *transpose = bias + 3 * d;
-        pv_load_values(l, weight, 3 * d * d, "target_encoder.blocks.%zu.attn.qkv.weight", i);
+        pv_load_values(l, weight, 3 * d * d, "attn.qkv.weight");
         if (c->qkv_bias)
-            pv_load_values(l, bias, 3 * d, "target_encoder.blocks.%zu.attn.qkv.bias", i);
+            pv_load_values(l, bias, 3 * d, "attn.qkv.bias");
         pv_load_linear_values(l, &b->q, weight, bias, d, d);
+        b->k_heads = m->heads;
+        b->v_heads = m->heads + c->heads;
         for (size_t h = 0; h < c->heads; h++) {
-            const float *k = weight + (d + h * dim) * d, *v = k + d * d; /* [dim, D] */
+            const float *k = weight + (d + h * dim) * d, *v = k + d * d; /* [d, D] */
             for (size_t j = 0; j < d * dim; j++)
                 transpose[j] = k[j % dim * d + j / dim];
             pv_load_linear_values(l, &m->heads[h], transpose, NULL, d, dim);
             pv_load_linear_values(l, &m->heads[c->heads + h], v, bias + 2 * d + h * dim, dim, d);
         }
-        b->k_heads = m->heads;
-        b->v_heads = m->heads + c->heads;
     }
+    pv_free(transpose);
+    pv_free(bias);
     pv_free(weight);
 }
 
@@ -125,25 +128,24 @@ static void load_block(pv_loader *l, pv_eegpt_model *m, size_t i)
     const pv_eegpt_config *c = &m->config;
     pv_vit_block *b = &m->blocks[i];
     size_t d = c->width;
-    pv_load_norm(l, &b->norm1, d, c->eps, "target_encoder.blocks.%zu.norm1", i);
+    const pv_row_slice all = {0, 3 * d}, query = {0, d}, key_value = {d, 2 * d};
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "%starget_encoder.blocks.%zu.", c->prefix, i);
+    l->prefix = prefix;
+    pv_load_norm(l, &b->norm1, d, c->eps, "norm1");
     if (i + 1 < c->depth) {
-        pv_load_linear(l, &b->qkv, (pv_row_slice){0, 3 * d}, d, c->qkv_bias,
-                       "target_encoder.blocks.%zu.attn.qkv", i);
+        pv_load_linear(l, &b->qkv, all, d, c->qkv_bias, "attn.qkv");
     } else if (absorbs(m)) {
-        load_heads(l, m, i);
+        load_heads(l, m, b);
     } else {
-        pv_load_linear(l, &b->q, (pv_row_slice){0, d}, d, c->qkv_bias,
-                       "target_encoder.blocks.%zu.attn.qkv", i);
-        pv_load_linear(l, &b->kv, (pv_row_slice){d, 2 * d}, d, c->qkv_bias,
-                       "target_encoder.blocks.%zu.attn.qkv", i);
+        pv_load_linear(l, &b->q, query, d, c->qkv_bias, "attn.qkv");
+        pv_load_linear(l, &b->kv, key_value, d, c->qkv_bias, "attn.qkv");
     }
-    pv_load_linear(l, &b->out, (pv_row_slice){0, d}, d, true,
-                   "target_encoder.blocks.%zu.attn.proj", i);
-    pv_load_norm(l, &b->norm2, d, c->eps, "target_encoder.blocks.%zu.norm2", i);
-    pv_load_linear(l, &b->fc1, (pv_row_slice){0, c->mlp_dim}, d, true,
-                   "target_encoder.blocks.%zu.mlp.fc1", i);
-    pv_load_linear(l, &b->fc2, (pv_row_slice){0, d}, c->mlp_dim, true,
-                   "target_encoder.blocks.%zu.mlp.fc2", i);
+    pv_load_linear(l, &b->out, (pv_row_slice){0, d}, d, true, "attn.proj");
+    pv_load_norm(l, &b->norm2, d, c->eps, "norm2");
+    pv_load_linear(l, &b->fc1, (pv_row_slice){0, c->mlp_dim}, d, true, "mlp.fc1");
+    pv_load_linear(l, &b->fc2, (pv_row_slice){0, d}, c->mlp_dim, true, "mlp.fc2");
+    l->prefix = c->prefix;
 }
 
 /* The summary tokens, [summary, D], through norm1 and qkv of the first block, by the ops of a pass:
@@ -196,8 +198,8 @@ static void load_probe(pv_loader *l, pv_linear_weight *probe, size_t rows, size_
     float *values = numbers(l, rows * cols + rows, weight);
     if (!values)
         return;
-    pv_load_values(l, values, rows * cols, "%s", weight);
-    pv_load_values(l, values + rows * cols, rows, "%s", bias);
+    pv_load_values(l, values, rows * cols, weight);
+    pv_load_values(l, values + rows * cols, rows, bias);
     pv_renorm_rows(values, rows, cols, max_norm);
     pv_load_linear_values(l, probe, values, values + rows * cols, rows, cols);
     pv_free(values);

@@ -7,11 +7,8 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { NAME_MAX_LENGTH = 160 };
 
 /* A tensor being packed by many threads: the first failure, and the least index of a bad value. */
 typedef struct tensor_source {
@@ -41,15 +38,18 @@ static void read_rows(const void *source, size_t first, size_t count, float *val
     pthread_mutex_unlock(&s->lock);
 }
 
-/* The tensor called prefix + base + suffix; config.h has made sure that it is there. */
-static const psgvit_tensor *find(pv_loader *l, const char *base, const char *suffix)
+/* The tensor called prefix + name + suffix; config.h has made sure that it is there. NULL where the
+ * loader has failed. */
+static const psgvit_tensor *find(pv_loader *l, const char *name, const char *suffix)
 {
-    char name[2 * NAME_MAX_LENGTH]; /* base alone may fill half */
-    snprintf(name, sizeof name, "%s%s%s", l->prefix, base, suffix);
-    const psgvit_tensor *tensor = psgvit_weights_find(l->weights, name);
+    char whole[160];
+    if (l->status)
+        return NULL;
+    snprintf(whole, sizeof whole, "%s%s%s", l->prefix, name, suffix);
+    const psgvit_tensor *tensor = psgvit_weights_find(l->weights, whole);
     if (!tensor)
         l->status = pv_fail(l->err, PSGVIT_E_MODEL, "%s: tensor '%s' is missing",
-                            pv_weights_name(l->weights), name);
+                            pv_weights_name(l->weights), whole);
     return tensor;
 }
 
@@ -87,10 +87,10 @@ static void read_values(pv_loader *l, const psgvit_tensor *tensor, size_t first,
     l->parameters += count;
 }
 
-static void load_vector(pv_loader *l, pv_tensor *vector, const char *base, const char *suffix,
+static void load_vector(pv_loader *l, pv_tensor *vector, const char *name, const char *suffix,
                         size_t first, size_t count)
 {
-    const psgvit_tensor *tensor = l->status ? NULL : find(l, base, suffix);
+    const psgvit_tensor *tensor = find(l, name, suffix);
     if (!tensor)
         return;
     float *values = pv_alloc(count * sizeof *values);
@@ -104,42 +104,26 @@ static void load_vector(pv_loader *l, pv_tensor *vector, const char *base, const
 }
 
 void pv_load_linear(pv_loader *l, pv_linear_weight *linear, pv_row_slice slice, size_t cols,
-                    bool bias, const char *name, ...)
+                    bool bias, const char *name)
 {
-    char base[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, name);
-    vsnprintf(base, sizeof base, name, args);
-    va_end(args);
-    const psgvit_tensor *tensor = l->status ? NULL : find(l, base, ".weight");
+    const psgvit_tensor *tensor = find(l, name, ".weight");
     if (!tensor)
         return;
     load_matrix(l, &linear->matrix, tensor, slice, cols);
     if (bias)
-        load_vector(l, &linear->bias, base, ".bias", slice.first, slice.count);
+        load_vector(l, &linear->bias, name, ".bias", slice.first, slice.count);
 }
 
-void pv_load_norm(pv_loader *l, pv_norm_weight *norm, size_t cols, double eps, const char *name,
-                  ...)
+void pv_load_norm(pv_loader *l, pv_norm_weight *norm, size_t cols, double eps, const char *name)
 {
-    char base[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, name);
-    vsnprintf(base, sizeof base, name, args);
-    va_end(args);
     norm->eps = (float)eps;
-    load_vector(l, &norm->gamma, base, ".weight", 0, cols);
-    load_vector(l, &norm->beta, base, ".bias", 0, cols);
+    load_vector(l, &norm->gamma, name, ".weight", 0, cols);
+    load_vector(l, &norm->beta, name, ".bias", 0, cols);
 }
 
-void pv_load_values(pv_loader *l, float *values, size_t count, const char *name, ...)
+void pv_load_values(pv_loader *l, float *values, size_t count, const char *name)
 {
-    char whole[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, name);
-    vsnprintf(whole, sizeof whole, name, args);
-    va_end(args);
-    const psgvit_tensor *tensor = l->status ? NULL : find(l, whole, "");
+    const psgvit_tensor *tensor = find(l, name, "");
     if (tensor)
         read_values(l, tensor, 0, count, values);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tensors of a file into the store of a device. The shapes have been checked by config.h; here the
- * values are read, found finite, and packed. A name, or the format of one, stands behind the
- * loader's prefix. Functions of a loader do nothing once one of them has failed.
+ * values are read, found finite, and packed. A name stands behind the loader's prefix, which may be
+ * another one for a while. Functions of a loader do nothing once one of them has failed.
  */
 #ifndef PV_MODEL_LOAD_H
 #define PV_MODEL_LOAD_H
@@ -28,15 +28,14 @@ typedef struct pv_row_slice {
 
 /* <name>.weight, rows of the slice, each `cols` long, and <name>.bias of the same rows. */
 void pv_load_linear(pv_loader *loader, pv_linear_weight *linear, pv_row_slice slice, size_t cols,
-                    bool bias, const char *name, ...) __attribute__((format(printf, 6, 7)));
+                    bool bias, const char *name);
 
 /* <name>.weight and <name>.bias of a LayerNorm over `cols`. */
 void pv_load_norm(pv_loader *loader, pv_norm_weight *norm, size_t cols, double eps,
-                  const char *name, ...) __attribute__((format(printf, 5, 6)));
+                  const char *name);
 
 /* A whole tensor as floats, for what is not a linear layer as it stands: `values` [count]. */
-void pv_load_values(pv_loader *loader, float *values, size_t count, const char *name, ...)
-    __attribute__((format(printf, 4, 5)));
+void pv_load_values(pv_loader *loader, float *values, size_t count, const char *name);
 
 /* torch.renorm over rows [rows, cols]: one with an L2 norm above `most` is scaled to it. */
 void pv_renorm_rows(float *values, size_t rows, size_t cols, double most);

@@ -7,6 +7,7 @@
 #include "model/load.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,27 +58,26 @@ static void load_block(pv_loader *l, pv_osf_model *m, size_t i)
 {
     const pv_osf_config *c = &m->config;
     pv_vit_block *b = &m->blocks[i];
-    size_t inner = c->heads * HEAD_DIM;
-    pv_load_norm(l, &b->norm1, c->width, EPS, "block%zu.attn.norm", i);
+    size_t d = c->width, inner = c->heads * HEAD_DIM;
+    const pv_row_slice all = {0, 3 * inner}, query = {0, inner}, key_value = {inner, 2 * inner};
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "block%zu.", i);
+    l->prefix = prefix;
+    pv_load_norm(l, &b->norm1, d, EPS, "attn.norm");
     if (i + 1 < c->depth) {
-        pv_load_linear(l, &b->qkv, (pv_row_slice){0, 3 * inner}, c->width, true,
-                       "block%zu.attn.fn.to_qkv", i);
+        pv_load_linear(l, &b->qkv, all, d, true, "attn.fn.to_qkv");
     } else {
-        pv_load_linear(l, &b->q, (pv_row_slice){0, inner}, c->width, true,
-                       "block%zu.attn.fn.to_qkv", i);
-        pv_load_linear(l, &b->kv, (pv_row_slice){inner, 2 * inner}, c->width, true,
-                       "block%zu.attn.fn.to_qkv", i);
+        pv_load_linear(l, &b->q, query, d, true, "attn.fn.to_qkv");
+        pv_load_linear(l, &b->kv, key_value, d, true, "attn.fn.to_qkv");
     }
     if (c->has_out)
-        pv_load_linear(l, &b->out, (pv_row_slice){0, c->width}, inner, true,
-                       "block%zu.attn.fn.to_out.0", i);
+        pv_load_linear(l, &b->out, (pv_row_slice){0, d}, inner, true, "attn.fn.to_out.0");
     else
         load_identity(l, &b->out);
-    pv_load_norm(l, &b->norm2, c->width, EPS, "block%zu.ff.norm", i);
-    pv_load_linear(l, &b->fc1, (pv_row_slice){0, c->mlp_dim}, c->width, true,
-                   "block%zu.ff.fn.net.0", i);
-    pv_load_linear(l, &b->fc2, (pv_row_slice){0, c->width}, c->mlp_dim, true,
-                   "block%zu.ff.fn.net.3", i);
+    pv_load_norm(l, &b->norm2, d, EPS, "ff.norm");
+    pv_load_linear(l, &b->fc1, (pv_row_slice){0, c->mlp_dim}, d, true, "ff.fn.net.0");
+    pv_load_linear(l, &b->fc2, (pv_row_slice){0, d}, c->mlp_dim, true, "ff.fn.net.3");
+    l->prefix = "";
 }
 
 static psgvit_status load(pv_osf_model *m, const psgvit_weights *weights, psgvit_error *err)
