@@ -81,7 +81,21 @@ static size_t fitting(const vk_plan *p, size_t first, double rate)
     return count;
 }
 
-static psgvit_status submit_pieces(const vk_plan *p, bool *under_way, psgvit_error *err)
+/* How far a plan has come on its way to the queues. */
+typedef struct vk_begun {
+    bool any;
+    VkSemaphore signalled; /* that nothing submitted waits for yet */
+} vk_begun;
+
+static psgvit_status submit_step(const vk_plan *p, const vk_submission *step, vk_begun *begun,
+                                 psgvit_error *err)
+{
+    PV_TRY(pv_vk_submit(p->device, step, err));
+    *begun = (vk_begun){true, step->signal};
+    return PSGVIT_OK;
+}
+
+static psgvit_status submit_pieces(const vk_plan *p, vk_begun *begun, psgvit_error *err)
 {
     enum { MOST = 64 };
     VkCommandBuffer commands[MOST];
@@ -99,14 +113,13 @@ static psgvit_status submit_pieces(const vk_plan *p, bool *under_way, psgvit_err
                                       .wait = !first && c->in ? c->copied : VK_NULL_HANDLE,
                                       .signal = last && c->out ? c->computed : VK_NULL_HANDLE,
                                       .fence = last && !c->out ? p->fence : VK_NULL_HANDLE};
-        PV_TRY(pv_vk_submit(p->device, &pieces, err));
-        *under_way = true;
+        PV_TRY(submit_step(p, &pieces, begun, err));
         first += count;
     }
     return PSGVIT_OK;
 }
 
-static psgvit_status submit_steps(const vk_plan *p, bool *under_way, psgvit_error *err)
+static psgvit_status submit_steps(const vk_plan *p, vk_begun *begun, psgvit_error *err)
 {
     const vk_copies *c = &p->copies;
     const vk_submission in = {
@@ -116,21 +129,26 @@ static psgvit_status submit_steps(const vk_plan *p, bool *under_way, psgvit_erro
                                .count = 1,
                                .wait = c->computed,
                                .fence = p->fence};
-    if (c->in) {
-        PV_TRY(pv_vk_submit(p->device, &in, err));
-        *under_way = true;
-    }
-    PV_TRY(submit_pieces(p, under_way, err));
-    return c->out ? pv_vk_submit(p->device, &out, err) : PSGVIT_OK;
+    if (c->in)
+        PV_TRY(submit_step(p, &in, begun, err));
+    PV_TRY(submit_pieces(p, begun, err));
+    return c->out ? submit_step(p, &out, begun, err) : PSGVIT_OK;
 }
 
+/* All of the plan or nothing. A submit that finds no memory leaves all as it was, but what went
+ * before it can't be taken back: it is waited for, by a submit of nothing behind it, which also
+ * waits for the semaphore that nothing else will. */
 static psgvit_status submit(const vk_plan *p, psgvit_error *err)
 {
-    bool under_way = false;
-    psgvit_status status = submit_steps(p, &under_way, err);
-    if (!status || !under_way)
+    vk_begun begun = {0};
+    psgvit_status status = submit_steps(p, &begun, err);
+    if (!status || !begun.any)
         return status;
-    pv_vk_give_up(p->device, VK_NOT_READY); /* nobody can wait for what is under way */
+    const vk_submission end = {
+        .queue = p->device->queue, .wait = begun.signalled, .fence = p->fence};
+    if (!pv_vk_submit(p->device, &end, NULL) && !pv_vk_wait(p->device, p->fence, NULL))
+        return status;
+    pv_vk_give_up(p->device, VK_NOT_READY);
     return pv_fail(err, PSGVIT_E_DEVICE, "%s: was lost when a plan was half submitted",
                    p->device->name);
 }

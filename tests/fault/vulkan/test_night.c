@@ -193,6 +193,11 @@ static void test_lost(void **state)
         give_up(&lost, i == 7 ? "lost: submitting work failed: VK_ERROR_DEVICE_LOST (-4)"
                               : "lost: was lost when a plan was half submitted");
     }
+    /* Memory runs out behind a copy in, and the device goes while that is waited for. */
+    lost.lost_at = submits + 8;
+    stage_mock()->arm(submits + 8, 0, "vkQueueSubmit");
+    give_up(&lost, "lost: was lost when a plan was half submitted");
+    assert_non_null(stage_mock()->disarm());
 }
 
 static void assert_near(const scene *s, const test_job *expected)
@@ -239,6 +244,28 @@ static const char *fail_at(scene *s, long n, const test_job *expected, long *fai
     return function;
 }
 
+/* Memory runs out at each of a plan's submits, the copy in, the passes and the copy out: the job
+ * goes on with less, and nothing is lost. */
+static void test_submits(void **state)
+{
+    (void)state;
+    PRESENT({.name = "GPU", .type = DISCRETE, .copies = 2});
+    scene s;
+    long before = stage_mock()->under_way();
+    scene_open(&s, "osf_one_head", 0);
+    s.job.batch = EPOCHS / 3;
+    for (long n = 1; n <= 9; n++) {
+        job_clear(&s.c, &s.job);
+        stage_mock()->arm(n, (unsigned)n % 2, "vkQueueSubmit");
+        job_run(&s.e, &s.job);
+        assert_non_null(stage_mock()->disarm());
+        stage_assert_true(&s.c, &s.job);
+        assert_int_equal(stage_mock()->under_way(), before);
+        renew(&s, false);
+    }
+    scene_close(&s);
+}
+
 /* Every call of a job with two batches under way fails in turn. */
 static void test_calls(void **state)
 {
@@ -268,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copies, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_ended, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_lost, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_submits, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_calls, stage_setup, stage_teardown),
     };
     return cmocka_run_group_tests_name("a night on Vulkan", tests, NULL, NULL);
