@@ -47,8 +47,8 @@ static const char help[] =
     "Columns: milliseconds a run (median, least, 99th percentile) and an epoch; GFLOP/s of the\n"
     "whole model; blas: the model's linear layers by bare cblas_sgemm (CPU, f32), its runs in\n"
     "turn with the model's; gpu: the run by the GPU's own clock; ratio: median by blas or gpu;\n"
-    "load: opening the model from the page cache; rss: peak memory of a process that loads and\n"
-    "runs one batch, in 10^6 bytes.\n"
+    "load: opening the model from the page cache, measured once a model; rss: peak memory of a\n"
+    "process that loads and runs one batch, in 10^6 bytes.\n"
     "\n"
     "Exit codes: 0 done, 2 usage, 4 model, 5 device, 6 memory, 7 output, 130 and 143 by signals.\n";
 
@@ -238,6 +238,14 @@ static bool parse(bench_arguments *args, int argc, char **argv, int *code)
 
 /* ---- measuring ------------------------------------------------------------------------------- */
 
+/* One open model with what is measured beside it. */
+typedef struct bench_setup {
+    bench_model model;
+    bench_blas *blas; /* NULL: no baseline here */
+    int file;         /* the model's bytes, for children; -1: none */
+    double load_ms;   /* 0: not measured yet */
+} bench_setup;
+
 typedef struct bench_result {
     const bench_spec *spec;
     size_t epochs, batch; /* as bench_model's */
@@ -349,22 +357,24 @@ static int measure_profile(bench_model *model, bench_result *result)
     return interrupt_code();
 }
 
-/* The median load of a few children, whose first one may find the file cold, and the largest peak.
- */
-static int measure_load(const bench_arguments *args, const bench_spec *spec, size_t batch, int file,
+/* Each row has a child for its memory. Loading is the same for all rows of a model: the median of
+ * the children of its first one, of which the first may find the file cold. */
+static int measure_load(const bench_arguments *args, bench_setup *setup, size_t batch,
                         bench_load *load)
 {
     double times[CHILDREN];
-    double peak = 0.0;
-    for (size_t i = 0; i < CHILDREN; i++) {
-        int code = bench_child_measure(args, spec, batch, file, load);
+    size_t children = setup->load_ms > 0.0 ? 1 : CHILDREN;
+    for (size_t i = 0; i < children; i++) {
+        int code = bench_child_measure(args, setup->model.spec, batch, setup->file, load);
         if (code)
             return code;
         times[i] = load->load_ms;
-        peak = load->peak_rss_mb > peak ? load->peak_rss_mb : peak;
     }
-    qsort(times, CHILDREN, sizeof *times, by_value);
-    *load = (bench_load){.load_ms = median(times, CHILDREN), .peak_rss_mb = peak};
+    if (children == CHILDREN) {
+        qsort(times, CHILDREN, sizeof *times, by_value);
+        setup->load_ms = median(times, CHILDREN);
+    }
+    load->load_ms = setup->load_ms;
     return CLI_DONE;
 }
 
@@ -452,23 +462,16 @@ static void report_row(const bench_arguments *args, const bench_result *r,
 
 /* ---- all models ------------------------------------------------------------------------------ */
 
-/* One open model with what is measured beside it. */
-typedef struct bench_bench {
-    bench_model model;
-    bench_blas *blas; /* NULL: no baseline here */
-    int file;         /* the model's bytes, for children; -1: none */
-} bench_bench;
-
-static void close_bench(bench_bench *bench)
+static void close_setup(bench_setup *setup)
 {
-    bench_model_close(&bench->model);
-    bench_blas_close(&bench->blas);
-    if (bench->file >= 0)
-        close(bench->file);
+    bench_model_close(&setup->model);
+    bench_blas_close(&setup->blas);
+    if (setup->file >= 0)
+        close(setup->file);
 }
 
 /* The image of the file is freed before the baseline is made: at most two copies of the weights. */
-static int open_bench(bench_bench *bench, const bench_arguments *args, const bench_spec *spec,
+static int open_setup(bench_setup *setup, const bench_arguments *args, const bench_spec *spec,
                       psgvit_device *device)
 {
     psgvit_error err;
@@ -476,12 +479,12 @@ static int open_bench(bench_bench *bench, const bench_arguments *args, const ben
     size_t size = 0;
     size_t most = 1;
     double load_ms;
-    *bench = (bench_bench){.file = -1};
+    *setup = (bench_setup){.file = -1};
     if (bench_model_image(spec, &bytes, &size, &err))
         return cli_error(cli_exit_code(err.code), "%s", err.message);
-    bench->file = bench_file_make(bytes, size);
-    int code = bench->file < 0 ? CLI_OUTPUT : CLI_DONE;
-    if (!code && bench_model_open(&bench->model, spec, device, args->precision, NULL, bytes, size,
+    setup->file = bench_file_make(bytes, size);
+    int code = setup->file < 0 ? CLI_OUTPUT : CLI_DONE;
+    if (!code && bench_model_open(&setup->model, spec, device, args->precision, NULL, bytes, size,
                                   &load_ms, &err))
         code = cli_error(cli_exit_code(err.code), "%s", err.message);
     free(bytes);
@@ -492,27 +495,27 @@ static int open_bench(bench_bench *bench, const bench_arguments *args, const ben
     for (size_t i = 0; i < args->batch_count; i++)
         most = args->batches[i] > most ? args->batches[i] : most;
     most = args->epochs ? args->epochs : most;
-    bench->blas = bench_blas_open(&bench->model.shape, most, info->threads);
-    return bench->blas ? CLI_DONE
+    setup->blas = bench_blas_open(&setup->model.shape, most, info->threads);
+    return setup->blas ? CLI_DONE
                        : cli_error(CLI_MEMORY, "%s: no memory for the baseline", spec->name);
 }
 
 static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit_device *device,
                      size_t *reported)
 {
-    bench_bench bench;
+    bench_setup setup;
     const psgvit_device_info *info = psgvit_device_get_info(device);
-    int code = open_bench(&bench, args, spec, device);
+    int code = open_setup(&setup, args, spec, device);
     for (size_t i = 0; !code && i < args->batch_count; i++) {
         bench_result r = {.spec = spec,
                           .epochs = args->epochs ? args->epochs : args->batches[i],
                           .batch = args->batches[i],
                           .runs = args->runs};
-        code = measure_load(args, spec, r.batch ? r.batch : 1, bench.file, &r.load);
+        code = measure_load(args, &setup, r.batch ? r.batch : 1, &r.load);
         if (!code)
-            code = measure_job(&bench.model, bench.blas, &r);
+            code = measure_job(&setup.model, setup.blas, &r);
         if (!code && args->profile)
-            code = measure_profile(&bench.model, &r);
+            code = measure_profile(&setup.model, &r);
         if (!code && args->json)
             report_json(args, &r, info, *reported == 0);
         else if (!code)
@@ -525,7 +528,7 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
         if (fflush(stdout) != 0)
             code = cli_error(CLI_OUTPUT, "standard output can't be written");
     }
-    close_bench(&bench);
+    close_setup(&setup);
     return code;
 }
 
