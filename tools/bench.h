@@ -3,7 +3,7 @@
  * What the parts of psgvit-bench share. bench_model.c is a model on a device with its signal and
  * outputs, bench_blas.c the same matrix products by bare BLAS, bench_profile.c what each step
  * takes, bench_child.c a process that does nothing but load and run; psgvit-bench.c reads the
- * command line, times and reports.
+ * command line and times, bench_report.c says what was found.
  */
 #ifndef TOOLS_BENCH_H
 #define TOOLS_BENCH_H
@@ -20,6 +20,10 @@ enum { BENCH_MOST_MODELS = 32, BENCH_MOST_BATCHES = 32, BENCH_OSF_CHANNELS = 12 
 /* Bits of outputs, in the order of bench_output_names. */
 enum { BENCH_CLS, BENCH_PATCHES, BENCH_MEAN, BENCH_FEATURES, BENCH_LOGITS, BENCH_OUTPUTS };
 extern const char *const bench_output_names[BENCH_OUTPUTS];
+
+/* "cls,patches" */
+enum { BENCH_OUTPUTS_TEXT = 64 };
+void bench_outputs_text(unsigned outputs, char text[BENCH_OUTPUTS_TEXT]);
 
 typedef struct bench_spec {
     char name[48];    /* as on the command line: "osf-base", "eegpt:22x1000:8" */
@@ -149,5 +153,27 @@ int bench_child_measure(const bench_arguments *args, const bench_spec *spec, siz
                         bench_load *load);
 /* The child's whole work: returns its exit code. */
 int bench_child_main(const bench_arguments *args);
+
+/* ---- the report ------------------------------------------------------------------------------ */
+
+typedef struct bench_result {
+    const bench_spec *spec;
+    size_t epochs, batch; /* as bench_model's */
+    size_t runs;
+    double *times;             /* [runs] milliseconds, in the order of the runs */
+    double median, least, p99; /* milliseconds, here and below */
+    double blas;               /* 0: not measured */
+    double gpu;                /* 0: the device has no clock */
+    double gflops;
+    bench_load load;
+    bench_profile *profile; /* NULL: not asked for */
+} bench_result;
+
+/* To standard output: a row of the table, below its head if it is the `first`, or an object of a
+ * JSON array, which the first one begins. */
+void bench_report_row(const bench_arguments *args, const bench_result *result,
+                      const psgvit_device_info *device, bool first);
+void bench_report_json(const bench_arguments *args, const bench_result *result,
+                       const psgvit_device_info *device, bool first);
 
 #endif

@@ -58,8 +58,8 @@ int bench_file_make(const unsigned char *bytes, size_t size)
 typedef struct child_line {
     char *argv[MOST_ARGUMENTS];
     size_t count;
-    char text[256];
-    size_t used;
+    char outputs[BENCH_OUTPUTS_TEXT], text[64];
+    size_t used; /* of text */
 } child_line;
 
 static void add(child_line *line, const char *argument)
@@ -75,19 +75,6 @@ static void add_number(child_line *line, size_t number)
     add(line, at);
 }
 
-static void add_outputs(child_line *line, unsigned outputs)
-{
-    char *at = line->text + line->used;
-    size_t room = sizeof line->text - line->used;
-    size_t length = 0;
-    for (size_t i = 0; i < BENCH_OUTPUTS; i++)
-        if (outputs & 1u << i)
-            length += (size_t)snprintf(at + length, room - length, "%s%s", length ? "," : "",
-                                       bench_output_names[i]);
-    line->used += length + 1;
-    add(line, at);
-}
-
 static void make_line(child_line *line, const bench_arguments *args, const bench_spec *spec,
                       size_t batch)
 {
@@ -95,8 +82,9 @@ static void make_line(child_line *line, const bench_arguments *args, const bench
     add(line, cli_program());
     add(line, "--measure-load");
     add(line, spec->name);
+    bench_outputs_text(spec->outputs, line->outputs);
     add(line, "--outputs");
-    add_outputs(line, spec->outputs);
+    add(line, line->outputs);
     add(line, "--batch");
     add_number(line, batch);
     add(line, "--backend");

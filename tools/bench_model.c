@@ -16,6 +16,15 @@ enum { SEED = 1, MOST_CHANNELS = 1024, MOST_SAMPLES = 1000000, MOST_DEPTH = 256 
 const char *const bench_output_names[BENCH_OUTPUTS] = {"cls", "patches", "mean", "features",
                                                        "logits"};
 
+void bench_outputs_text(unsigned outputs, char text[BENCH_OUTPUTS_TEXT])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < BENCH_OUTPUTS; i++)
+        if (outputs & 1u << i)
+            used += (size_t)snprintf(text + used, BENCH_OUTPUTS_TEXT - used, "%s%s",
+                                     used ? "," : "", bench_output_names[i]);
+}
+
 /* ---- what a name means ----------------------------------------------------------------------- */
 
 /* Reads digits up to `stop` and steps over it; 0 is no size. */

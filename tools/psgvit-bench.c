@@ -9,7 +9,6 @@
 
 #include "cli.h"
 #include "interrupt.h"
-#include "json_out.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -246,19 +245,6 @@ typedef struct bench_setup {
     double load_ms;   /* 0: not measured yet */
 } bench_setup;
 
-typedef struct bench_result {
-    const bench_spec *spec;
-    size_t epochs, batch; /* as bench_model's */
-    size_t runs;
-    double *times;             /* [runs] milliseconds, in the order of the runs */
-    double median, least, p99; /* milliseconds, here and below */
-    double blas;               /* 0: not measured */
-    double gpu;                /* 0: the device has no clock */
-    double gflops;
-    bench_load load;
-    bench_profile *profile; /* NULL: not asked for */
-} bench_result;
-
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a;
@@ -378,88 +364,6 @@ static int measure_load(const bench_arguments *args, bench_setup *setup, size_t 
     return CLI_DONE;
 }
 
-/* ---- reporting ------------------------------------------------------------------------------- */
-
-static void outputs_text(unsigned outputs, char text[64])
-{
-    size_t used = 0;
-    for (size_t i = 0; i < BENCH_OUTPUTS; i++)
-        if (outputs & 1u << i)
-            used += (size_t)snprintf(text + used, 64 - used, "%s%s", used ? "," : "",
-                                     bench_output_names[i]);
-}
-
-static void put_milliseconds(const char *name, double value)
-{
-    printf(",\"%s\":%.6f", name, value);
-}
-
-static void put_times(const double *times, size_t runs)
-{
-    fputs(",\"times_ms\":[", stdout);
-    for (size_t i = 0; i < runs; i++)
-        printf("%s%.6f", i ? "," : "", times[i]);
-    putchar(']');
-}
-
-static void report_json(const bench_arguments *args, const bench_result *r,
-                        const psgvit_device_info *device, bool first)
-{
-    char outputs[64];
-    outputs_text(r->spec->outputs, outputs);
-    printf("%s\n{\"model\":\"%s\",\"batch\":%zu,\"epochs\":%zu,\"channels\":%zu",
-           first ? "[" : ",", r->spec->name, r->batch, r->epochs, r->spec->channels);
-    printf(",\"outputs\":\"%s\"", outputs);
-    printf(",\"backend\":\"%s\",\"device\":", psgvit_backend_name(device->backend));
-    json_put_string(stdout, device->name);
-    printf(",\"isa\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"runs\":%zu",
-           psgvit_isa_name(device->isa), psgvit_precision_name(args->precision), device->threads,
-           r->runs);
-    put_milliseconds("median_ms", r->median);
-    put_milliseconds("min_ms", r->least);
-    put_milliseconds("p99_ms", r->p99);
-    put_milliseconds("per_epoch_ms", r->median / (double)r->epochs);
-    printf(",\"gflops\":%.3f", r->gflops);
-    if (r->blas > 0.0)
-        put_milliseconds("blas_ms", r->blas);
-    else
-        fputs(",\"blas_ms\":null", stdout);
-    if (r->gpu > 0.0)
-        put_milliseconds("gpu_ms", r->gpu);
-    put_milliseconds("load_ms", r->load.load_ms);
-    printf(",\"peak_rss_mb\":%.3f", r->load.peak_rss_mb);
-    put_times(r->times, r->runs);
-    if (r->profile)
-        bench_profile_put(r->profile, r->runs, &args->peak);
-    putchar('}');
-}
-
-static void report_row(const bench_arguments *args, const bench_result *r,
-                       const psgvit_device_info *device, bool first)
-{
-    if (first) {
-        fputs("device: ", stdout);
-        json_put_plain(stdout, device->name, 200);
-        printf(" (%s%s%s), %d threads, %s, %zu runs\n", psgvit_backend_name(device->backend),
-               device->isa ? ", " : "", psgvit_isa_name(device->isa), device->threads,
-               psgvit_precision_name(args->precision), r->runs);
-        printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch",
-               "median ms", "min ms", "p99 ms", "ms/epoch", "GFLOP/s",
-               device->backend == PSGVIT_BACKEND_VULKAN ? "gpu ms" : "blas ms", "ratio",
-               "load ms", "rss MB");
-    }
-    printf("%-18s %5zu %10.3f %10.3f %10.3f %10.3f %8.1f", r->spec->name, r->batch, r->median,
-           r->least, r->p99, r->median / (double)r->epochs, r->gflops);
-    double beside = r->blas > 0.0 ? r->blas : r->gpu;
-    if (beside > 0.0)
-        printf(" %10.3f %6.3f", beside, r->median / beside);
-    else
-        printf(" %10s %6s", "-", "-");
-    printf(" %8.1f %8.1f\n", r->load.load_ms, r->load.peak_rss_mb);
-    if (r->profile)
-        bench_profile_print(r->profile, r->runs, &args->peak);
-}
-
 /* ---- all models ------------------------------------------------------------------------------ */
 
 static void close_setup(bench_setup *setup)
@@ -517,9 +421,9 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
         if (!code && args->profile)
             code = measure_profile(&setup.model, &r);
         if (!code && args->json)
-            report_json(args, &r, info, *reported == 0);
+            bench_report_json(args, &r, info, *reported == 0);
         else if (!code)
-            report_row(args, &r, info, *reported == 0);
+            bench_report_row(args, &r, info, *reported == 0);
         free(r.times);
         bench_profile_close(&r.profile);
         if (code)
