@@ -6,6 +6,7 @@
 #include "cpu/cpu.h"
 
 #include "base/memory.h"
+#include "base/team.h"
 #include "cpu/cpuid.h"
 
 #include <omp.h>
@@ -18,10 +19,8 @@ enum { BATCH_ROWS = 1536 }; /* keep the matrix products at their best; more only
 
 int pv_cpu_team_size(const cpu_device *device)
 {
-    if (omp_in_parallel())
-        return 1;
-    int wanted = device->threads_asked ? device->threads_asked : omp_get_max_threads();
-    return wanted < device->base.info.threads ? wanted : device->base.info.threads;
+    int team = pv_team_size(device->threads_asked);
+    return team < device->base.info.threads ? team : device->base.info.threads;
 }
 
 /* ---- memory ---- */

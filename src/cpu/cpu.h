@@ -123,7 +123,7 @@ psgvit_status pv_cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range
 psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
                                       psgvit_error *err);
 
-/* Threads that a call may use now: one inside a parallel region of the caller. */
+/* Threads of the team that a call forms now (base/team.h), and no more than the device's. */
 int pv_cpu_team_size(const cpu_device *device);
 
 #endif

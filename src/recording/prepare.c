@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/team.h"
 #include "recording/cut.h"
 
 #include <math.h>
@@ -51,12 +52,11 @@ struct pv_prepare {
     size_t next; /* epoch that is read next */
 };
 
-/* Threads of a team now: one inside a parallel region of the caller's. */
+/* Threads of a team now. */
 static size_t team_size(const pv_prepare *p)
 {
-    int threads = p->threads > 0 ? p->threads : omp_get_max_threads();
-    size_t most = p->workers ? p->workers : MOST_WORKERS;
-    return omp_in_parallel() || threads < 1 ? 1 : (size_t)threads < most ? (size_t)threads : most;
+    size_t team = (size_t)pv_team_size(p->threads), most = p->workers ? p->workers : MOST_WORKERS;
+    return team < most ? team : most;
 }
 
 /* Bytes that a second of the recording takes in a worker. */

@@ -7,6 +7,8 @@
  */
 #include "vulkan/vulkan.h"
 
+#include "base/team.h"
+
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -378,7 +380,7 @@ static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m
     vk_packer p = {.packing = s->packing,
                    .source = source,
                    .rows = BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1,
-                   .threads = omp_in_parallel() ? 1 : omp_get_max_threads()};
+                   .threads = pv_team_size(0)};
     size_t blocks = (source->rows + p.rows - 1) / p.rows;
     size_t bytes = (size_t)p.threads * p.rows * source->cols * sizeof *p.blocks;
     if (!(p.blocks = malloc(bytes)))

@@ -3,8 +3,9 @@
  * Many threads of the caller at once: one encoder shared by eight for a thousand calls, several
  * shapes through one pool, and a storm of opening and closing. One OpenMP thread a call, so that
  * ThreadSanitizer sees every lock there is. What each thread finds is compared afterwards: cmocka
- * is for one thread.
+ * is for one thread. And a child that inherits an encoder whose team of two it does not have.
  */
+#define _POSIX_C_SOURCE 200809L /* fork, alarm */
 #include "unit/job.h"
 
 #include <pthread.h>
@@ -15,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -154,12 +157,55 @@ static void test_storm(void **state)
     psgvit_device_close(&device);
 }
 
+/* What a child does with an encoder that it inherited, or with one of its own. Returns an exit
+ * code. */
+static int compute_in_child(const vector_case *c, const vector_encoder *inherited, test_job *job,
+                            const test_job *expected)
+{
+    job_thread self = {0};
+    vector_encoder own = {0};
+    job_compare(&self, c, inherited, job, expected);
+    vector_encoder_open(&own, c, job_device(2, PSGVIT_ISA_AUTO));
+    job_compare(&self, c, &own, job, expected);
+    return self.wrong;
+}
+
+static void test_fork(void **state)
+{
+    (void)state;
+    vector_case c;
+    vector_encoder e;
+    psgvit_device *device = job_device(2, PSGVIT_ISA_AUTO);
+    vector_open(&c, TESTS_DIR "/vectors", job_cases[0], 0);
+    vector_encoder_open(&e, &c, device);
+    test_job job = job_make(&c, 2), expected = job_make(&c, 2);
+    job_run(&e, &expected);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(60); /* in place of a team that never comes */
+        _exit(compute_in_child(&c, &e, &job, &expected));
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    job_run(&e, &job); /* the parent has its team still */
+    job_free(&job);
+    job_free(&expected);
+    vector_encoder_close(&e);
+    vector_close(&c);
+    psgvit_device_close(&device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_share),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_fork),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
