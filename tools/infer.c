@@ -322,6 +322,8 @@ static int run(infer_session *s)
     double start = cli_clock();
     cli_failure failure = {0};
     int code = open_session(s, &failure);
+    if (code && interrupt_code()) /* which a read that it cut short says otherwise */
+        code = cli_fail(&failure, interrupt_code(), "interrupted");
     if (code)
         return cli_error(code, "%s", failure.message);
     double opened = cli_clock();

@@ -83,7 +83,7 @@ static int read_text(sample_list *list, FILE *file, size_t *size, cli_failure *f
         }
         size_t n = fread(list->text + *size, 1, room - *size, file);
         *size += n;
-        if (n == 0)
+        if (n == 0 || ferror(file))
             break;
     }
     if (ferror(file))

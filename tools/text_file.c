@@ -4,6 +4,7 @@
 #include "text_file.h"
 
 #include "cli.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,12 +13,20 @@
 
 enum { MOST = 1 << 20 };
 
+/* Waiting for a pipe may end by a signal, which is no fault of the file. */
+static int fail(int fault, const char *path, const char *what, int error)
+{
+    int signalled = error == EINTR ? interrupt_code() : 0;
+    return signalled ? cli_error(signalled, "interrupted")
+                     : cli_error(fault, "%s: %s: %s", path, what, strerror(error));
+}
+
 int text_file_read_as(char **text, const char *path, const char *kind, int fault)
 {
     *text = NULL;
     FILE *file = fopen(path, "rbe");
     if (!file)
-        return cli_error(fault, "%s: can't be opened: %s", path, strerror(errno));
+        return fail(fault, path, "can't be opened", errno);
     char *bytes = malloc(MOST + 1);
     size_t size = bytes ? fread(bytes, 1, MOST + 1, file) : 0;
     int error = ferror(file) ? errno : 0;
@@ -26,7 +35,7 @@ int text_file_read_as(char **text, const char *path, const char *kind, int fault
     if (!bytes)
         code = cli_error(CLI_MEMORY, "%s: no memory to read it", path);
     else if (error)
-        code = cli_error(fault, "%s: can't be read: %s", path, strerror(error));
+        code = fail(fault, path, "can't be read", error);
     else if (size > MOST)
         code =
             cli_error(fault, "%s: expected %s of at most %d bytes, found more", path, kind, MOST);

@@ -129,6 +129,18 @@ class Signals(Case):
                     self.assertEqual(p.returncode, code)
                 self.assertEqual(self.names(), ["eeg.bin", "long.bin", "night.bin", "pipe"])
 
+    def test_while_it_waits_for_a_list(self):
+        """For a list or aliases, from a pipe that nobody writes to: those are not to blame."""
+        os.mkfifo("pipe")
+        for args in ["--list", "-"], ["--list", "pipe"], ["--alias", "pipe", "night.bin"]:
+            with self.start("-o", "o/", *args, stdin=subprocess.PIPE) as p:
+                wait_for_handlers(p)
+                time.sleep(0.5)
+                p.send_signal(signal.SIGTERM)
+                self.assertIn(b"error: interrupted", p.communicate(timeout=600)[1])
+                self.assertEqual(p.returncode, 143)
+            self.assertEqual(self.names(), ["eeg.bin", "long.bin", "night.bin", "pipe"])
+
 
 class Talk(Case):
     def test_silence(self):
