@@ -168,6 +168,7 @@ static void device_close(psgvit_device *device)
 }
 
 static const pv_backend cpu_backend = {
+    .ops = &pv_cpu_ops,
     .device_close = device_close,
     .buffer_create = buffer_create,
     .buffer_destroy = buffer_destroy,
@@ -179,14 +180,6 @@ static const pv_backend cpu_backend = {
     .plan_finish = pv_cpu_plan_finish,
     .plan_start = pv_cpu_plan_start,
     .plan_destroy = pv_cpu_plan_destroy,
-    .mix_channels = pv_cpu_record_mix_channels,
-    .patchify = pv_cpu_record_patchify,
-    .linear = pv_cpu_record_linear,
-    .assemble = pv_cpu_record_assemble,
-    .layernorm = pv_cpu_record_layernorm,
-    .attention = pv_cpu_record_attention,
-    .select_rows = pv_cpu_record_select_rows,
-    .mean_rows = pv_cpu_record_mean_rows,
 };
 
 /* How each precision is multiplied. Our own kernels where there are some for this CPU: they read

@@ -105,23 +105,7 @@ psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_er
 psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err);
 psgvit_status pv_cpu_plan_start(pv_plan *plan, psgvit_error *err);
 void pv_cpu_plan_destroy(pv_plan *plan);
-psgvit_status pv_cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
-                                         pv_tensor bias, pv_tensor y, psgvit_error *err);
-psgvit_status pv_cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                     pv_tensor y, psgvit_error *err);
-psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
-psgvit_status pv_cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                     pv_tensor y, psgvit_error *err);
-psgvit_status pv_cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                      pv_tensor y, psgvit_error *err);
-psgvit_status pv_cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
-                                      const pv_attention_shape *shape, pv_tensor y,
-                                      psgvit_error *err);
-psgvit_status pv_cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                        psgvit_error *err);
-psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                      psgvit_error *err);
+extern const pv_ops pv_cpu_ops;
 
 /* Threads of the team that a call forms now (base/team.h), and no more than the device's. */
 int pv_cpu_team_size(const cpu_device *device);

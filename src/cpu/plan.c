@@ -92,8 +92,8 @@ static cpu_rows resolve(pv_tensor t)
     return (cpu_rows){t.buffer->host + t.offset, t.rows, t.cols, t.stride};
 }
 
-psgvit_status pv_cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
-                                         pv_tensor bias, pv_tensor y, psgvit_error *err)
+static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                  pv_tensor y, psgvit_error *err)
 {
     cpu_op *op = append(plan, pv_cpu_run_mix, err);
     if (!op)
@@ -102,8 +102,8 @@ psgvit_status pv_cpu_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor w
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                     pv_tensor y, psgvit_error *err)
+static psgvit_status patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
+                              psgvit_error *err)
 {
     cpu_op *op = append(plan, pv_cpu_run_patchify, err);
     if (!op)
@@ -112,8 +112,8 @@ psgvit_status pv_cpu_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
+static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                            pv_epilogue epilogue, pv_tensor y, psgvit_error *err)
 {
     const cpu_matrix *matrix = (const cpu_matrix *)weight->matrix;
     const cpu_gemm *gemm = matrix->gemm;
@@ -143,8 +143,8 @@ psgvit_status pv_cpu_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_w
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                     pv_tensor y, psgvit_error *err)
+static psgvit_status assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                              pv_tensor y, psgvit_error *err)
 {
     cpu_op *op = append(plan, pv_cpu_run_assemble, err);
     if (!op)
@@ -153,8 +153,8 @@ psgvit_status pv_cpu_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                      pv_tensor y, psgvit_error *err)
+static psgvit_status layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                               pv_tensor y, psgvit_error *err)
 {
     cpu_op *op = append(plan, pv_cpu_run_layernorm, err);
     if (!op)
@@ -164,9 +164,8 @@ psgvit_status pv_cpu_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
-                                      const pv_attention_shape *shape, pv_tensor y,
-                                      psgvit_error *err)
+static psgvit_status attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                               const pv_attention_shape *shape, pv_tensor y, psgvit_error *err)
 {
     cpu_plan *p = (cpu_plan *)plan;
     cpu_op *op = append(plan, pv_cpu_run_attention, err);
@@ -177,8 +176,8 @@ psgvit_status pv_cpu_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, p
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                        psgvit_error *err)
+static psgvit_status select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                 psgvit_error *err)
 {
     cpu_op *op = append(plan, pv_cpu_run_select, err);
     if (!op)
@@ -187,8 +186,8 @@ psgvit_status pv_cpu_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range
     return PSGVIT_OK;
 }
 
-psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                      psgvit_error *err)
+static psgvit_status mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                               psgvit_error *err)
 {
     cpu_op *op = append(plan, pv_cpu_run_mean, err);
     if (!op)
@@ -196,6 +195,17 @@ psgvit_status pv_cpu_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range r
     op->as.select = (cpu_select){resolve(x), resolve(y), range};
     return PSGVIT_OK;
 }
+
+const pv_ops pv_cpu_ops = {
+    .mix_channels = mix_channels,
+    .patchify = patchify,
+    .linear = linear,
+    .assemble = assemble,
+    .layernorm = layernorm,
+    .attention = attention,
+    .select_rows = select_rows,
+    .mean_rows = mean_rows,
+};
 
 /* ---- running ---- */
 

@@ -38,9 +38,9 @@ static bool is_shape(pv_tensor t, size_t rows, size_t cols)
     return inside(t) && t.rows == rows && t.cols == cols;
 }
 
-static const pv_backend *backend_of(const pv_plan *plan)
+static const pv_ops *ops_of(const pv_plan *plan)
 {
-    return plan->profile ? &pv_profiled_ops : plan->device->backend;
+    return plan->profile ? &pv_profiled_ops : plan->device->backend->ops;
 }
 
 /* Records op(...) if the plan is sound so far and `holds`; `what` names the broken precondition. */
@@ -52,7 +52,7 @@ static const pv_backend *backend_of(const pv_plan *plan)
         if (!(holds))                                                                              \
             (void)pv_fail(pv_err_, PSGVIT_E_ARGUMENT, "internal: " what);                          \
         else                                                                                       \
-            (void)backend_of(plan)->call;                                                          \
+            (void)ops_of(plan)->call;                                                              \
     } while (0)
 
 psgvit_status pv_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,

@@ -185,7 +185,29 @@ void pv_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y);
 
 /* ---- what a backend implements: the same, with the preconditions checked ---- */
 
+/* Each returns what goes into the plan's error if it can't be recorded. */
+typedef struct pv_ops {
+    psgvit_status (*mix_channels)(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                  pv_tensor y, psgvit_error *err);
+    psgvit_status (*patchify)(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
+                              psgvit_error *err);
+    psgvit_status (*linear)(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
+                            pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
+    psgvit_status (*assemble)(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                              pv_tensor y, psgvit_error *err);
+    psgvit_status (*layernorm)(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                               pv_tensor y, psgvit_error *err);
+    psgvit_status (*attention)(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                               const pv_attention_shape *shape, pv_tensor y, psgvit_error *err);
+    psgvit_status (*select_rows)(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                 psgvit_error *err);
+    psgvit_status (*mean_rows)(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                               psgvit_error *err);
+} pv_ops;
+
 struct pv_backend {
+    const pv_ops *ops;
+
     void (*device_close)(psgvit_device *device);
 
     psgvit_status (*buffer_create)(psgvit_device *device, size_t floats, int kind,
@@ -208,24 +230,6 @@ struct pv_backend {
     pv_tensor (*operand)(const pv_plan *plan, const pv_store *store, pv_tensor t); /* or NULL */
     pv_tensor (*attention_operand)(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                    const pv_attention_shape *shape); /* or NULL */
-
-    /* Each returns what goes into the plan's error if it can't be recorded. */
-    psgvit_status (*mix_channels)(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
-                                  pv_tensor y, psgvit_error *err);
-    psgvit_status (*patchify)(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
-                              psgvit_error *err);
-    psgvit_status (*linear)(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
-                            pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
-    psgvit_status (*assemble)(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                              pv_tensor y, psgvit_error *err);
-    psgvit_status (*layernorm)(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                               pv_tensor y, psgvit_error *err);
-    psgvit_status (*attention)(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
-                               const pv_attention_shape *shape, pv_tensor y, psgvit_error *err);
-    psgvit_status (*select_rows)(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                 psgvit_error *err);
-    psgvit_status (*mean_rows)(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                               psgvit_error *err);
 };
 
 enum { PV_MAX_THREADS = 1024 };

@@ -68,14 +68,14 @@ static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, 
     PV_TRY(note(plan, err, "mix_channels", 2.0 * elements(y) * (double)weight.cols,
                 bytes_of(x) + bytes_of(weight) + bytes_of(bias) + bytes_of(y), "%zux%zux%zu",
                 y.rows, y.cols, weight.cols));
-    return plan->device->backend->mix_channels(plan, x, weight, bias, y, err);
+    return plan->device->backend->ops->mix_channels(plan, x, weight, bias, y, err);
 }
 
 static psgvit_status patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
                               psgvit_error *err)
 {
     PV_TRY(note(plan, err, "patchify", 0.0, bytes_of(x) + bytes_of(y), "%zux%zu", y.rows, y.cols));
-    return plan->device->backend->patchify(plan, x, shape, y, err);
+    return plan->device->backend->ops->patchify(plan, x, shape, y, err);
 }
 
 static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
@@ -87,7 +87,7 @@ static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *
                   (epilogue == PV_ADD ? bytes_of(y) : 0.0);
     PV_TRY(note(plan, err, "linear", 2.0 * elements(y) * (double)x.cols, read + bytes_of(y),
                 "%zux%zux%zu%s", y.rows, y.cols, x.cols, epilogues[epilogue]));
-    return plan->device->backend->linear(plan, x, weight, epilogue, y, err);
+    return plan->device->backend->ops->linear(plan, x, weight, epilogue, y, err);
 }
 
 static psgvit_status assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
@@ -95,7 +95,7 @@ static psgvit_status assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_
 {
     PV_TRY(note(plan, err, "assemble", elements(x), bytes_of(x) + bytes_of(table) + bytes_of(y),
                 "%zux%zu", y.rows, y.cols));
-    return plan->device->backend->assemble(plan, x, table, first, y, err);
+    return plan->device->backend->ops->assemble(plan, x, table, first, y, err);
 }
 
 static psgvit_status layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
@@ -103,7 +103,7 @@ static psgvit_status layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight 
 {
     PV_TRY(note(plan, err, "layernorm", 8.0 * elements(x), bytes_of(x) + bytes_of(y), "%zux%zu",
                 y.rows, y.cols));
-    return plan->device->backend->layernorm(plan, x, weight, y, err);
+    return plan->device->backend->ops->layernorm(plan, x, weight, y, err);
 }
 
 static psgvit_status attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
@@ -112,14 +112,14 @@ static psgvit_status attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tenso
     PV_TRY(note(plan, err, "attention", 4.0 * elements(y) * (double)s->keys,
                 bytes_of(q) + bytes_of(k) + bytes_of(v) + bytes_of(y), "%zux%zux%zux%zux%zu",
                 s->sequences, s->heads, s->queries, s->keys, s->dim));
-    return plan->device->backend->attention(plan, q, k, v, s, y, err);
+    return plan->device->backend->ops->attention(plan, q, k, v, s, y, err);
 }
 
 static psgvit_status select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
                                  psgvit_error *err)
 {
     PV_TRY(note(plan, err, "select_rows", 0.0, 2.0 * bytes_of(y), "%zux%zu", y.rows, y.cols));
-    return plan->device->backend->select_rows(plan, x, range, y, err);
+    return plan->device->backend->ops->select_rows(plan, x, range, y, err);
 }
 
 static psgvit_status mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
@@ -128,10 +128,10 @@ static psgvit_status mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, p
     double count = (double)range.count, read = count * bytes_of(y);
     PV_TRY(note(plan, err, "mean_rows", count * elements(y), read + bytes_of(y), "%zux%zux%zu",
                 y.rows, y.cols, range.count));
-    return plan->device->backend->mean_rows(plan, x, range, y, err);
+    return plan->device->backend->ops->mean_rows(plan, x, range, y, err);
 }
 
-const pv_backend pv_profiled_ops = {
+const pv_ops pv_profiled_ops = {
     .mix_channels = mix_channels,
     .patchify = patchify,
     .linear = linear,

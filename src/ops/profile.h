@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the ops of a plan are and how long each took, for plans that are to tell: a backend's table
- * in front of the real one notes every op before that one records it. Backends add the kernel and,
- * run by run, the time. Plans that have no profile don't pass through here.
+ * What the ops of a plan are and how long each took, for plans that are to tell: a table in front
+ * of the backend's notes every op before that one records it. Backends add the kernel and, run by
+ * run, the time. Plans that have no profile don't pass through here.
  */
 #ifndef PV_OPS_PROFILE_H
 #define PV_OPS_PROFILE_H
@@ -35,7 +35,7 @@ static inline size_t pv_profile_current(const pv_profile *profile)
 /* All seconds become 0: a run begins. */
 void pv_profile_reset(pv_profile *profile);
 
-/* Only its ops are there: each notes itself, then calls the plan's own backend. */
-extern const pv_backend pv_profiled_ops;
+/* Each notes itself, then calls that of the plan's own backend. */
+extern const pv_ops pv_profiled_ops;
 
 #endif

@@ -186,6 +186,7 @@ static void device_close(psgvit_device *device)
 }
 
 static const pv_backend vulkan_backend = {
+    .ops = &pv_vk_ops,
     .device_close = device_close,
     .buffer_create = pv_vk_buffer_create,
     .buffer_destroy = pv_vk_buffer_destroy,
@@ -200,14 +201,6 @@ static const pv_backend vulkan_backend = {
     .plan_destroy = pv_vk_plan_destroy,
     .operand = pv_vk_operand,
     .attention_operand = pv_vk_attention_operand,
-    .mix_channels = pv_vk_record_mix_channels,
-    .patchify = pv_vk_record_patchify,
-    .linear = pv_vk_record_linear,
-    .assemble = pv_vk_record_assemble,
-    .layernorm = pv_vk_record_layernorm,
-    .attention = pv_vk_record_attention,
-    .select_rows = pv_vk_record_select_rows,
-    .mean_rows = pv_vk_record_mean_rows,
 };
 
 /* Takes over what is known of the device; strings become the device's own. */

@@ -83,8 +83,8 @@ static psgvit_status record_elements(pv_plan *plan, vk_dispatch *d, vk_module mo
     return pv_vk_record(plan, d, module, constants, err);
 }
 
-psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
-                                        pv_tensor bias, pv_tensor y, psgvit_error *err)
+static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
+                                  pv_tensor y, psgvit_error *err)
 {
     vk_dispatch d = {0};
     PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
@@ -101,8 +101,8 @@ psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor we
     return record_elements(plan, &d, PV_MODULE_MIX_CHANNELS, y, 2.0 * (double)weight.cols, err);
 }
 
-psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                    pv_tensor y, psgvit_error *err)
+static psgvit_status patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape, pv_tensor y,
+                              psgvit_error *err)
 {
     vk_dispatch d = {0};
     PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
@@ -116,8 +116,8 @@ psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_s
     return record_elements(plan, &d, PV_MODULE_PATCHIFY, y, 1.0, err);
 }
 
-psgvit_status pv_vk_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                    pv_tensor y, psgvit_error *err)
+static psgvit_status assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
+                              pv_tensor y, psgvit_error *err)
 {
     vk_dispatch d = {0};
     PV_TRY(pv_vk_bind_view(plan, &d, x, false, err));
@@ -145,21 +145,21 @@ static psgvit_status record_rows(pv_plan *plan, vk_module module, pv_tensor x, p
     return record_elements(plan, &d, module, y, flops_each, err);
 }
 
-psgvit_status pv_vk_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                       psgvit_error *err)
+static psgvit_status select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                                 psgvit_error *err)
 {
     return record_rows(plan, PV_MODULE_SELECT_ROWS, x, range, y, 1.0, err);
 }
 
-psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                     psgvit_error *err)
+static psgvit_status mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
+                               psgvit_error *err)
 {
     return record_rows(plan, PV_MODULE_MEAN_ROWS, x, range, y, (double)range.count, err);
 }
 
 /* A warp's worth of threads for a row: each has 24 of 768 values in registers. */
-psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                     pv_tensor y, psgvit_error *err)
+static psgvit_status layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
+                               pv_tensor y, psgvit_error *err)
 {
     enum { LANES = 32, ROWS = THREADS / LANES };
     vk_dispatch d = {0}, norm = {0};
@@ -187,3 +187,14 @@ psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_w
     d.flops = (double)y.rows * (double)y.cols * 8.0;
     return pv_vk_record(plan, &d, PV_MODULE_LAYERNORM, constants, err);
 }
+
+const pv_ops pv_vk_ops = {
+    .mix_channels = mix_channels,
+    .patchify = patchify,
+    .linear = pv_vk_record_linear,
+    .assemble = assemble,
+    .layernorm = layernorm,
+    .attention = pv_vk_record_attention,
+    .select_rows = select_rows,
+    .mean_rows = mean_rows,
+};

@@ -309,27 +309,17 @@ psgvit_status pv_vk_packed_bytes(const vk_device *device, vk_layout layout, size
 
 /* ---- ops.c, linear.c, attention.c ---- */
 
+extern const pv_ops pv_vk_ops;
+
 /* An operand's form is its store's vk_layout; shaders/operand.glsl has how it lies in memory. */
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
 /* Where attention goes by matrices; else qkv stays float32. */
 pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                   const pv_attention_shape *shape);
-psgvit_status pv_vk_record_mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight,
-                                        pv_tensor bias, pv_tensor y, psgvit_error *err);
-psgvit_status pv_vk_record_patchify(pv_plan *plan, pv_tensor x, const pv_patch_shape *shape,
-                                    pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
                                   pv_epilogue epilogue, pv_tensor y, psgvit_error *err);
-psgvit_status pv_vk_record_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first,
-                                    pv_tensor y, psgvit_error *err);
-psgvit_status pv_vk_record_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight,
-                                     pv_tensor y, psgvit_error *err);
 psgvit_status pv_vk_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
                                      const pv_attention_shape *shape, pv_tensor y,
-                                     psgvit_error *err);
-psgvit_status pv_vk_record_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
-                                       psgvit_error *err);
-psgvit_status pv_vk_record_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
                                      psgvit_error *err);
 
 /* ---- selftest.c ---- */
