@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static const char *program = "psgvit";
 static void (*before_line)(void);
@@ -195,11 +194,30 @@ bool cli_parse_choice(const char *option, const char *text, const char *const *n
     return false;
 }
 
+int cli_next_option(int argc, char **argv, const char *short_names, const struct option *names)
+{
+    int index = -1;
+    int found = getopt_long(argc, argv, short_names, names, &index);
+    if (index < 0)
+        return found;
+    bool apart = optarg && argv[optind - 1] == optarg; /* "--name value", not "--name=value" */
+    const char *word = argv[optind - (apart ? 2 : 1)];
+    if (strlen(names[index].name) == strcspn(word + 2, "="))
+        return found;
+    optind -= apart; /* argv[optind - 1] is the word, as for other faults */
+    optopt = 0;
+    return '?';
+}
+
 int cli_refuse_option(int found, char **argv)
 {
-    const char *word = argv[optind - 1];
-    return found == ':' ? cli_error(CLI_USAGE, "%s: its value is missing", word)
-                        : cli_error(CLI_USAGE, "unknown option '%s', see --help", word);
+    enum { SHORT = 256 }; /* below it are the letters */
+    const char letter[] = {'-', (char)optopt, '\0'};
+    const char *what = found == ':'       ? "there is no value behind"
+                       : optopt >= SHORT ? "this option takes no value:"
+                                          : "unknown option";
+    return cli_error(CLI_USAGE, "%s %s; see %s --help", what,
+                     optopt > 0 && optopt < SHORT ? letter : argv[optind - 1], program);
 }
 
 bool cli_parse_backend(const char *option, const char *text, psgvit_backend *value)

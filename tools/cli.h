@@ -5,6 +5,7 @@
 
 #include <psgvit/psgvit.h>
 
+#include <getopt.h>
 #include <stdbool.h>
 
 /* Exit codes, the same for every tool. */
@@ -69,8 +70,11 @@ bool cli_parse_sizes(const char *option, const char *text, size_t min, size_t ma
 bool cli_parse_choice(const char *option, const char *text, const char *const *names, size_t count,
                       size_t *value);
 
-/* Says what is wrong with the word that getopt_long has just taken and `found` ':' or '?' for, its
- * option string beginning with ':'. Returns CLI_USAGE. */
+/* getopt_long without its abbreviations, on which no script must come to depend: they are '?'. */
+int cli_next_option(int argc, char **argv, const char *short_names, const struct option *names);
+/* Says what is wrong with the word that cli_next_option has just taken and found ':' or '?' for.
+ * The short names begin with ':', and long ones without a letter are numbers from 256 on. Returns
+ * CLI_USAGE. */
 int cli_refuse_option(int found, char **argv);
 
 /* Milliseconds of a clock that only goes forward. */

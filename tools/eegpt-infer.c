@@ -142,7 +142,7 @@ static const char *const help[] = {
     "      --stride SECONDS   from one window of an EDF to the next (default: windows touch)\n",
     INFER_HELP_BESIDE,
     INFER_HELP_MANY,
-    INFER_HELP_DEVICE,
+    INFER_HELP_DEVICE("windows"),
     INFER_HELP_TALK,
     INFER_HELP_CODES,
     "\nExample: the features of a recording from a pipe\n"

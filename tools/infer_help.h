@@ -36,7 +36,7 @@
     "      --resume           skip what is complete and of the same making: model, precision,\n"   \
     "                         version, options, and an input that is not newer\n"
 
-#define INFER_HELP_DEVICE                                                                          \
+#define INFER_HELP_DEVICE(epochs)                                                                  \
     "      --backend B        auto (default), cpu or vulkan; auto takes a GPU if there is one\n"   \
     "      --device D         a device by name, index or UUID\n"                                   \
     "      --list-devices     print the devices and end; with --json as JSON\n"                    \
@@ -44,7 +44,7 @@
     "                         may use\n"                                                           \
     "      --precision P      f32 (default), f16 or bf16\n"                                        \
     "      --threads N        CPU threads (default: what OpenMP would use)\n"                      \
-    "      --batch N          most epochs at once (default: what suits the device)\n"              \
+    "      --batch N          most " epochs " at once (default: what suits the device)\n"          \
     "      --no-mmap          read the model instead of mapping it\n"
 
 #define INFER_HELP_NAN                                                                             \

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Options by getopt_long, but without its abbreviations: no script must come to depend on one. */
+/* What the command line says, and whether its parts agree with each other. */
 #define _GNU_SOURCE 1
 #include "infer_options.h"
 
 #include "resume.h"
 
-#include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -214,32 +212,6 @@ static void set_flag(infer_options *o, int option)
     }
 }
 
-/* The word of the command line that getopt_long has just taken; valid before its next call. */
-static const char *taken_word(char **argv)
-{
-    return optarg && argv[optind - 1] == optarg ? argv[optind - 2] : argv[optind - 1];
-}
-
-static bool is_abbreviated(const char *word, const char *name)
-{
-    size_t length = strcspn(word + 2, "=");
-    return strlen(name) != length;
-}
-
-static bool refuse_option(const infer_syntax *syntax, int found, char **argv)
-{
-    if (optopt > 0 && optopt <= UCHAR_MAX) { /* a short one */
-        char name[2] = {(char)optopt, '\0'};
-        return usage(syntax, found == ':' ? "there is no value behind -" : "unknown option -",
-                     name);
-    }
-    if (found == ':')
-        return usage(syntax, "there is no value behind ", argv[optind - 1]);
-    if (optopt >= 256)
-        return usage(syntax, "this option takes no value: ", argv[optind - 1]);
-    return usage(syntax, "unknown option ", argv[optind - 1]);
-}
-
 static bool finish(int *code)
 {
     if (fflush(stdout) != 0 || ferror(stdout))
@@ -256,14 +228,11 @@ static bool scan(infer_options *options, const infer_syntax *syntax, int argc, c
     select_options(own, syntax);
     opterr = 0;
     for (;;) {
-        int index = -1;
-        int found = getopt_long(argc, argv, ":m:c:o:qv", own, &index);
+        int found = cli_next_option(argc, argv, ":m:c:o:qv", own);
         if (found == -1)
             return true;
         if (found == '?' || found == ':')
-            return refuse_option(syntax, found, argv);
-        if (index >= 0 && is_abbreviated(taken_word(argv), own[index].name))
-            return usage(syntax, "unknown option ", taken_word(argv));
+            return !cli_refuse_option(found, argv);
         if (found == OPT_HELP) {
             for (const char *const *text = syntax->help; *text; text++)
                 fputs(*text, stdout);

@@ -114,7 +114,7 @@ static const char *const help[] = {
     "                         was), osf-clean (the same intent, better filters) or none\n",
     INFER_HELP_BESIDE,
     INFER_HELP_MANY,
-    INFER_HELP_DEVICE,
+    INFER_HELP_DEVICE("epochs"),
     INFER_HELP_TALK,
     INFER_HELP_CODES,
     "\nExample: the embeddings of a night as a table\n"

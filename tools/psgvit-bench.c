@@ -10,7 +10,6 @@
 #include "cli.h"
 #include "interrupt.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +212,7 @@ static bool parse(bench_arguments *args, int argc, char **argv, int *code)
     const char *outputs = NULL;
     opterr = 0;
     *code = CLI_USAGE;
-    for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+    for (int c; (c = cli_next_option(argc, argv, ":", options)) != -1;) {
         if (c == OPT_HELP || c == OPT_VERSION) {
             if (c == OPT_HELP)
                 fputs(help, stdout);

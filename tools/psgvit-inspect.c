@@ -13,7 +13,6 @@
 #include <psgvit/weights.h>
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +51,7 @@ static const struct option options[] = {
 static bool parse(inspect_arguments *args, int argc, char **argv, int *code)
 {
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":c:", options, NULL)) != -1;) {
+    for (int c; (c = cli_next_option(argc, argv, ":c:", options)) != -1;) {
         switch (c) {
         case 'c': args->config = optarg; break;
         case OPT_MODEL: args->model = true; break;

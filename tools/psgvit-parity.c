@@ -14,7 +14,6 @@
 #include <psgvit/weights.h>
 
 #include <cjson/cJSON.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,7 +143,7 @@ static bool take_option(arguments *args, int option, char **argv)
 static bool parse(arguments *args, int argc, char **argv)
 {
     opterr = 0;
-    for (int c; !args->done && (c = getopt_long(argc, argv, ":m:c:q", options, NULL)) != -1;)
+    for (int c; !args->done && (c = cli_next_option(argc, argv, ":m:c:q", options)) != -1;)
         if (!take_option(args, c, argv))
             return false;
     if (args->done)

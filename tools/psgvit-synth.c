@@ -13,7 +13,6 @@
 
 #include <psgvit/weights.h>
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +111,7 @@ static bool check_arguments(const arguments *args)
 static bool parse(arguments *args, int argc, char **argv)
 {
     opterr = 0;
-    for (int c; !args->done && (c = getopt_long(argc, argv, ":o:q", options, NULL)) != -1;)
+    for (int c; !args->done && (c = cli_next_option(argc, argv, ":o:q", options)) != -1;)
         if (!take_option(args, c, argv))
             return false;
     if (args->done)

@@ -29,6 +29,16 @@ class Usage(Case):
         self.infer_fails(2, "unknown option --prec", "--prec", "f32", "-o", "x.npy", "night.bin")
         self.infer_fails(2, "unknown option --prec", "--prec=f32", "-o", "x.npy", "night.bin")
         self.infer_fails(2, "unknown option --out", "--out", "cls", "-o", "x.npy", "night.bin")
+        self.fails("psgvit-synth", 2, "unknown option --out", "osf-nano", "--out", "x.safetensors")
+        self.fails("psgvit-inspect", 2, "unknown option --js", "--js", "night.bin")
+        self.fails("psgvit-parity", 2, "unknown option --vec", "-m", self.osf, "--vec", "x")
+        self.fails("psgvit-bench", 2, "unknown option --run=1", "osf-nano", "--run=1")
+
+    def test_words_of_several_letters(self):
+        """The letter that is wrong is named, whatever stands around it."""
+        self.fails("psgvit-inspect", 2, "unknown option -z;", "--json", "-zc", "x")
+        self.fails("psgvit-synth", 2, "no value behind -o;", "osf-nano", "-qo")
+        self.fails("psgvit-inspect", 2, "takes no value: --json=3;", "--json=3", "x")
 
     def test_values(self):
         rest = ["-o", "x.npy", "night.bin"]
@@ -142,6 +152,8 @@ class Words(Case):
             for code in [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]:
                 self.assertRegex(text, rf"\b{code}  [a-z]")
             self.assertIn("Example", text)
+            self.assertIn("most windows at once" if tool == "eegpt-infer" else
+                          "most epochs at once", text)
             self.assertLess(max(map(len, text.splitlines())), 101)
 
     def test_version(self):
