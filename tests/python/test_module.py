@@ -4,9 +4,12 @@ closing in any order, interrupts.
 
 Usage: test_module.py <folder of the tools> <scripts folder> <libpsgvit.so>
 """
+import copy
 import gc
 import json
+import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -199,9 +202,18 @@ class Module(tools.Case):
             self.assertEqual(encoder.encode(self.night, batch=np.int64(2))["cls"].shape, (3, 128))
         self.raises(ValueError, "'f64'", self.osf, precision="f64")
         self.raises(ValueError, "'gpu'", psgvit.Device, "gpu")
-        self.raises(ValueError, "threads", psgvit.Device, "cpu", threads=-1)
+        self.raises(ValueError, ["threads", "to 2147483647"], psgvit.Device, "cpu", threads=-1)
+        self.raises(ValueError, ["device", "b'x'"], psgvit.Device, "cpu", b"x")
         self.raises(ValueError, ["device", "'cpu'"], psgvit.OsfEncoder, self.path("osf_nano"),
                     "cpu")
+
+    def test_nul(self):
+        """What would be another file or device for C."""
+        path = str(self.path("osf_nano")) + "\0x"
+        self.raises(ValueError, ["device", "NUL"], psgvit.Device, "cpu", "0\0x")
+        self.raises(ValueError, ["path", "NUL"], psgvit.OsfEncoder, path, self.cpu)
+        self.raises(ValueError, ["config", "NUL"], self.osf, config=path)
+        self.raises(ValueError, ["shader_cache", "NUL"], psgvit.Device, "cpu", shader_cache="\0")
 
     def test_wrong_models(self):
         self.raises(psgvit.ModelError, "none.safetensors", psgvit.OsfEncoder, self.path("none"),
@@ -226,6 +238,32 @@ class Module(tools.Case):
         encoder.close()
         self.raises(ValueError, "closed", encoder.encode, self.night)
         self.assertEqual(encoder.info.width, 128)
+
+    def test_one_owner(self):
+        """A copy would free what the encoder goes on to use."""
+        with self.osf() as encoder:
+            for function in copy.copy, copy.deepcopy, pickle.dumps:
+                for handle in encoder, self.cpu:
+                    with self.assertRaisesRegex(TypeError, f"{type(handle).__name__} can't be"):
+                        function(handle)
+            gc.collect()
+            self.assertEqual(encoder.encode(self.night)["cls"].shape, (3, 128))
+
+    def test_fork(self):
+        """A child that computes with its parent's encoder, and with one of its own."""
+        def work(queue):
+            queue.put(inherited.encode(self.night)["cls"])
+            with psgvit.OsfEncoder(self.path("osf_nano"), psgvit.Device("cpu")) as own:
+                queue.put(own.encode(self.night)["cls"])
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        with psgvit.OsfEncoder(self.path("osf_nano"), psgvit.Device("cpu", threads=2)) as inherited:
+            expected = inherited.encode(self.night)["cls"]
+            child = context.Process(target=work, args=(queue,), daemon=True)
+            child.start()
+            for _ in range(2):
+                np.testing.assert_array_equal(queue.get(timeout=60), expected)
+            child.join()
 
     def test_device_outlives_its_encoders(self):
         with psgvit.Device("cpu") as device:

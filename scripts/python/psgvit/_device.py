@@ -35,8 +35,17 @@ def whole_number(argument: str, value: Any) -> int:
     except TypeError:
         number = -1
     if not 0 <= number <= lib.MOST:
-        raise ArgumentError(f"{argument}: expected a whole number from 0, found {value!r}")
+        raise ArgumentError(f"{argument}: expected a whole number from 0 to {lib.MOST}, found "
+                            f"{value!r}")
     return number
+
+
+def c_text(argument: str, value: str | bytes | os.PathLike[str]) -> bytes:
+    """The bytes of a text or a path for C, which would end it at a NUL."""
+    text = os.fsencode(value)
+    if b"\0" in text:
+        raise ArgumentError(f"{argument}: expected a text without NUL, found {value!r}")
+    return text
 
 
 def name_of(names: Mapping[str, int], value: int) -> str:
@@ -92,6 +101,10 @@ class Handle:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"{type(self).__name__} can't be copied or pickled, as what it holds is "
+                        "this process's own; share it between threads, or open another one")
 
     def __del__(self) -> None:
         if hasattr(self, "_lock"):
@@ -165,9 +178,12 @@ class Device(Handle):
         params = lib.psgvit_device_params(struct_size=ctypes.sizeof(lib.psgvit_device_params))
         params.backend = choose("backend", lib.BACKENDS, backend)
         params.isa = choose("isa", lib.ISAS, isa)
-        params.device = None if device is None else str(device).encode()
+        if device is not None and not isinstance(device, str):
+            device = str(whole_number("device", device))
+        params.device = None if device is None else c_text("device", device)
         params.threads = whole_number("threads", threads)
-        params.shader_cache = None if shader_cache is None else os.fsencode(shader_cache)
+        params.shader_cache = (None if shader_cache is None
+                               else c_text("shader_cache", shader_cache))
         # Kept, as the library calls it as long as the device is open.
         self._log = lib.LogFn(lambda user, level, line: log(
             name_of(lib.LOG_LEVELS, level), line.decode("utf-8", "replace"))) if log else None

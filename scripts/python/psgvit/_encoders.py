@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library as lib
-from ._device import Device, Handle, choose, name_of, whole_number
+from ._device import Device, Handle, c_text, choose, name_of, whole_number
 from ._errors import ArgumentError, InputError
 
 Path = str | os.PathLike[str]
@@ -81,7 +81,7 @@ class _Encoder(Handle):
         if isinstance(config, Mapping):
             params.config_json = json.dumps(dict(config)).encode()
         elif config is not None:
-            params.config_path = os.fsencode(config)
+            params.config_path = c_text("config", config)
         if device is not None and not isinstance(device, Device):
             raise ArgumentError(f"device: expected a psgvit.Device, found {device!r}")
         #: The device, which is not freed as long as the encoder is open.
@@ -91,7 +91,7 @@ class _Encoder(Handle):
             self.device.close()
         try:
             lib.call(f"{self._name}_encoder_open", ctypes.byref(self._handle), self._device_handle,
-                     os.fsencode(path), ctypes.byref(params))
+                     c_text("path", path), ctypes.byref(params))
         except BaseException:
             self.close()
             raise
