@@ -213,9 +213,9 @@ int cli_refuse_option(int found, char **argv)
 {
     enum { SHORT = 256 }; /* below it are the letters */
     const char letter[] = {'-', (char)optopt, '\0'};
-    const char *what = found == ':'       ? "there is no value behind"
+    const char *what = found == ':'      ? "there is no value behind"
                        : optopt >= SHORT ? "this option takes no value:"
-                                          : "unknown option";
+                                         : "unknown option";
     return cli_error(CLI_USAGE, "%s %s; see %s --help", what,
                      optopt > 0 && optopt < SHORT ? letter : argv[optind - 1], program);
 }

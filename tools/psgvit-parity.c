@@ -198,10 +198,16 @@ static int open_model(parity *p)
 
 /* ---- the vectors ----------------------------------------------------------------------------- */
 
-static int unfit(parity *p, const char *tensor, const char *expected)
+/* `t` is NULL if the file has no such tensor. */
+static int unfit(parity *p, const char *name, const psgvit_tensor *t, const char *expected)
 {
-    return cli_fail(&p->failure, CLI_INPUT, "%s: tensor '%s': expected %s", p->args.vectors, tensor,
-                    expected);
+    char found[128] = "[";
+    size_t used = 1;
+    for (size_t i = 0; t && i < t->rank && used < sizeof found; i++)
+        used += (size_t)snprintf(found + used, sizeof found - used, "%s%llu", i ? ", " : "",
+                                 (unsigned long long)t->shape[i]);
+    return cli_fail(&p->failure, CLI_INPUT, "%s: tensor '%s': expected %s, found %s%s",
+                    p->args.vectors, name, expected, t ? found : "none", t ? "]" : "");
 }
 
 /* All of a tensor, to be freed. What the file says of its size is true: it has been checked. */
@@ -224,10 +230,9 @@ static int read_input(parity *p)
     size_t channels =
         p->osf ? osf_encoder_info(p->osf)->leads : eegpt_encoder_info(p->eegpt)->channels;
     char expected[128];
-    snprintf(expected, sizeof expected, "float32 [epochs, %zu, samples], as %s takes them",
-             channels, p->args.model);
+    snprintf(expected, sizeof expected, "[epochs, %zu, samples] for this model", channels);
     if (!t || t->rank != 3 || !t->elements || t->shape[1] != channels)
-        return unfit(p, "input", expected);
+        return unfit(p, "input", t, expected);
     p->epochs = (size_t)t->shape[0];
     p->channels = channels;
     p->samples = (size_t)t->shape[2];
@@ -282,11 +287,10 @@ static int read_output(parity *p, output *o, const cJSON *errors)
     if (!fits && p->eegpt && o->rank == 2 && !o->shape[1])
         return cli_fail(&p->failure, CLI_MODEL, "%s: the model has no probe, so no logits",
                         p->args.model);
-    char shape[128], expected[160];
-    shape_text(o, shape);
-    snprintf(expected, sizeof expected, "float32 %s", shape);
+    char expected[128];
+    shape_text(o, expected);
     if (!fits)
-        return unfit(p, o->name, expected);
+        return unfit(p, o->name, t, expected);
     o->wanted = true;
     o->width = o->shape[o->rank - 1];
     o->count = (size_t)t->elements;

@@ -393,9 +393,6 @@ psgvit_status pv_montage_make(pv_montage *montage, const pv_edf *edf, const char
                .log = {params->log, params->log_user},
                .err = err,
                .search = {.edf = edf}};
-    if ((size_t)params->cohort >= PSGVIT_COHORTS)
-        return pv_fail(err, PSGVIT_E_ARGUMENT, "params.cohort is %d, expected 0 to %d",
-                       (int)params->cohort, PSGVIT_COHORTS - 1);
     if (!count)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "there are no names to look for in %s", m.file);
     PV_TRY(pv_alias_check(params->aliases, names, count, err));

@@ -85,13 +85,6 @@ static void make_eegpt(pv_recipe *recipe, const psgvit_recording_params *params)
 psgvit_status pv_recipe_make(pv_recipe *recipe, const psgvit_recording_params *params,
                              const char *const *names, size_t count, psgvit_error *err)
 {
-    if ((unsigned)params->prep >= PSGVIT_PREPS || (unsigned)params->unit > PSGVIT_UNIT_UV ||
-        (unsigned)params->reref > PSGVIT_REREF_AVERAGE ||
-        (unsigned)params->resample > PSGVIT_RESAMPLE_POLYPHASE)
-        return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "params has prep %d, unit %d, reref %d, resample %d: one is no such value",
-                       (int)params->prep, (int)params->unit, (int)params->reref,
-                       (int)params->resample);
     if (!(params->rate >= 0.0 && params->rate <= PV_MOST_RATE))
         return pv_fail(err, PSGVIT_E_ARGUMENT, "params.rate is %g, expected 0 to %d Hz",
                        params->rate, PV_MOST_RATE);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,8 +211,8 @@ static psgvit_status describe_edf(psgvit_recording *recording,
     recording->montage = calloc(1, sizeof *recording->montage);
     if (!recording->montage)
         return pv_fail_memory(err, "the channels of a recording", sizeof *recording->montage);
-    PV_TRY(pv_montage_make(recording->montage, recording->edf, names, params->channels, params,
-                           err));
+    PV_TRY(
+        pv_montage_make(recording->montage, recording->edf, names, params->channels, params, err));
     return pv_prepare_open(&recording->prepare, recording->edf, recording->montage, params, info,
                            err);
 }
@@ -229,6 +230,29 @@ static psgvit_status describe(psgvit_recording *recording, const psgvit_recordin
                                        : pv_bin_describe(recording, params, err);
 }
 
+/* What is a choice, whatever the file is. The numbers are checked where they are used. */
+static psgvit_status check_params(const psgvit_recording_params *params, psgvit_error *err)
+{
+    const struct {
+        const char *name;
+        int value, most;
+    } fields[] = {
+        {"format", (int)params->format, PSGVIT_FORMAT_EDF},
+        {"layout", (int)params->layout, PSGVIT_LAYOUT_CHANNELS},
+        {"cohort", (int)params->cohort, PSGVIT_COHORTS - 1},
+        {"prep", (int)params->prep, PSGVIT_PREPS - 1},
+        {"unit", (int)params->unit, PSGVIT_UNIT_UV},
+        {"reref", (int)params->reref, PSGVIT_REREF_AVERAGE},
+        {"resample", (int)params->resample, PSGVIT_RESAMPLE_POLYPHASE},
+        {"threads", params->threads, INT_MAX},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].value < 0 || fields[i].value > fields[i].most)
+            return pv_fail(err, PSGVIT_E_ARGUMENT, "params.%s is %d, expected 0 to %d",
+                           fields[i].name, fields[i].value, fields[i].most);
+    return PSGVIT_OK;
+}
+
 psgvit_status psgvit_recording_open(psgvit_recording **recording, const char *path,
                                     const psgvit_recording_params *params, psgvit_error *err)
 {
@@ -239,10 +263,7 @@ psgvit_status psgvit_recording_open(psgvit_recording **recording, const char *pa
         return pv_fail(err, PSGVIT_E_ARGUMENT, "path is NULL");
     psgvit_recording_params own;
     PV_TRY(pv_take_params(&own, sizeof own, params, "params", err));
-    if ((unsigned)own.format > PSGVIT_FORMAT_EDF || (unsigned)own.layout > PSGVIT_LAYOUT_CHANNELS)
-        return pv_fail(err, PSGVIT_E_ARGUMENT,
-                       "params.format is %d and params.layout is %d, expected at most %d and %d",
-                       (int)own.format, (int)own.layout, PSGVIT_FORMAT_EDF, PSGVIT_LAYOUT_CHANNELS);
+    PV_TRY(check_params(&own, err));
     psgvit_recording *made = calloc(1, sizeof *made);
     if (!made)
         return pv_fail_memory(err, "the recording", sizeof *made);

@@ -119,12 +119,14 @@ class ParityTool(tools.Case):
         self.refused(4, "osf_nano.json", "-m", "osf_nano.json", "--vectors", vectors)
         self.refused(3, "none", *model, "none")
         self.refused(3, "osf_nano.json", *model, "osf_nano.json")
-        self.refused(3, ["input", "[epochs, 12, samples]"], *model,
+        odd = synthetic.case("eegpt_odd")[1]["input"].shape
+        self.refused(3, ["input", "[epochs, 12, samples]", f"found {list(odd)}"], *model,
                      synthetic.VECTORS / "eegpt_odd.safetensors")
+        self.refused(3, ["input", "found none"], *model, "osf_nano.safetensors")
         few = {"cls": None, "patches": None, "mean": None}
         self.refused(3, ["'cls', 'patches' or 'mean'", "OSF"], *model,
                      self.file("osf_nano", lambda t: few))
-        self.refused(3, ["'cls'", "[3, 128]"], *model,
+        self.refused(3, ["'cls'", "expected [3, 128], found [3, 127]"], *model,
                      self.file("osf_nano", lambda t: {"cls": t["cls"][:, 1:].copy()}))
         self.refused(3, ["'input'", "found 1900 samples"], *model,
                      self.file("osf_nano", lambda t: {"input": t["input"][:, :, :1900].copy()}))
