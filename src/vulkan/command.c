@@ -37,7 +37,7 @@ void pv_vk_plan_destroy(pv_plan *plan)
         d->api.DestroyDescriptorPool(d->device, p->sets, NULL);
     }
     if (p->flag)
-        pv_vk_buffer_destroy(&d->base, p->flag);
+        pv_vk_buffer_destroy(&d->base, &p->flag->base);
     pv_vk_staging_free(&p->staging);
     free(p->pieces);
     free(p->dispatches);
@@ -88,8 +88,8 @@ psgvit_status pv_vk_plan_flag(pv_plan *plan, vk_use *use, psgvit_error *err)
     vk_plan *p = (vk_plan *)plan;
     uint32_t at;
     if (!p->flag)
-        PV_TRY(pv_vk_buffer_create_shared(p->device, 1, &p->flag, err));
-    return pv_vk_use_tensor(p->device, pv_view(p->flag, 0, 1, 1), false, use, &at, err);
+        PV_TRY(pv_vk_memory_create(p->device, sizeof(float), VK_PLACE_HOST, &p->flag, err));
+    return pv_vk_use_tensor(p->device, pv_view(&p->flag->base, 0, 1, 1), false, use, &at, err);
 }
 
 /* Says in the profile which kernel does the op that is being recorded, with its constants, and

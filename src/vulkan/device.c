@@ -214,7 +214,7 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                                                 ? BATCH_ROWS_SOFTWARE
                                                 : BATCH_ROWS,
                               .in_flight = 2};
-    d->staging = c->info.type == PSGVIT_DEVICE_DISCRETE;
+    d->twins = c->info.type == PSGVIT_DEVICE_DISCRETE;
     d->many = MANY_BYTES;
     d->loader = v->loader;
     d->api = v->loader.api;

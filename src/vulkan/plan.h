@@ -48,31 +48,14 @@ typedef struct vk_plan {
     VkDescriptorPool sets;
     VkCommandPool pool;
     VkFence fence;
-    double started; /* when it was submitted last */
+    double started;      /* when it was submitted last */
     VkQueryPool times;   /* VK_NULL_HANDLE where the queue has no clock */
     uint32_t time_count; /* begin and end; with a profile, begin and the end of each dispatch */
     uint64_t *ticks;     /* [time_count], of the last run */
     size_t *noted;       /* with a profile: the op of each dispatch; else NULL */
     size_t noted_room;
-    pv_buffer *flag;     /* NULL: nobody asked for it */
+    vk_buffer *flag;     /* NULL: nobody asked for it */
 } vk_plan;
-
-/* ---- command.c ---- */
-
-typedef struct vk_access {
-    VkPipelineStageFlags stage;
-    VkAccessFlags access;
-} vk_access;
-
-#define PV_VK_SHADERS_WROTE                                                                        \
-    ((vk_access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT})
-#define PV_VK_SHADERS_USE                                                                          \
-    ((vk_access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,                                             \
-                 VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT})
-#define PV_VK_HOST_READS ((vk_access){VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT})
-
-/* What was written by the first access is seen by the second one. */
-void pv_vk_barrier(const vk_device *device, VkCommandBuffer commands, vk_access from, vk_access to);
 
 /* ---- staging.c ---- */
 

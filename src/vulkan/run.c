@@ -189,7 +189,7 @@ psgvit_status pv_vk_plan_start(pv_plan *plan, psgvit_error *err)
     if (!p->piece_count)
         return PSGVIT_OK;
     if (p->flag)
-        p->flag->host[0] = 0.0f;
+        p->flag->base.host[0] = 0.0f;
     p->started = now();
     atomic_fetch_add(&p->device->queued, work(p));
     psgvit_status status = submit(p, err);
@@ -208,7 +208,7 @@ psgvit_status pv_vk_plan_wait(pv_plan *plan, psgvit_error *err)
         status = pv_vk_wait(p->device, p->fence, err);
     atomic_fetch_sub(&p->device->queued, work(p));
     PV_TRY(status);
-    p->base.stale = p->flag && p->flag->host[0] != 0.0f;
+    p->base.stale = p->flag && p->flag->base.host[0] != 0.0f;
     double seconds = now() - p->started; /* what was under way before it included */
     if (p->times) {
         PV_TRY(read_times(p, err));

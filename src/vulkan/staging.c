@@ -97,15 +97,10 @@ static void copy(const vk_ranges *ranges, vk_way way, const vk_device *d, VkComm
     }
 }
 
-static const vk_access COPIES_WROTE = {VK_PIPELINE_STAGE_TRANSFER_BIT,
-                                       VK_ACCESS_TRANSFER_WRITE_BIT};
-static const vk_access COPIES_READ = {VK_PIPELINE_STAGE_TRANSFER_BIT,
-                                      VK_ACCESS_TRANSFER_READ_BIT};
-
 static void copy_out(const vk_staging *s, const vk_device *d, VkCommandBuffer commands)
 {
     copy(&s->out, VK_WAY_OUT, d, commands);
-    pv_vk_barrier(d, commands, COPIES_WROTE, PV_VK_HOST_READS);
+    pv_vk_barrier(d, commands, PV_VK_COPIES_WROTE, PV_VK_HOST_READS);
 }
 
 void pv_vk_staging_write_in(const vk_staging *s, const vk_device *device, VkCommandBuffer commands)
@@ -113,14 +108,14 @@ void pv_vk_staging_write_in(const vk_staging *s, const vk_device *device, VkComm
     if (!s->in.count)
         return;
     copy(&s->in, VK_WAY_IN, device, commands);
-    pv_vk_barrier(device, commands, COPIES_WROTE, PV_VK_SHADERS_USE);
+    pv_vk_barrier(device, commands, PV_VK_COPIES_WROTE, PV_VK_SHADERS_USE);
 }
 
 void pv_vk_staging_write_out(const vk_staging *s, const vk_device *device, VkCommandBuffer commands)
 {
     if (!s->out.count)
         return;
-    pv_vk_barrier(device, commands, PV_VK_SHADERS_WROTE, COPIES_READ);
+    pv_vk_barrier(device, commands, PV_VK_SHADERS_WROTE, PV_VK_COPIES_READ);
     copy_out(s, device, commands);
 }
 

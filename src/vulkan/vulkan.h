@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The Vulkan backend inside. loader.c finds the functions, device.c the devices, features.c what
- * they can do; memory.c has buffers and stores, packing.c how weights lie in them, pipeline.c
- * compute pipelines, cache.c the file that they may be kept in, command.c plans (recorded once,
- * barriers derived from use), staging.c their copies from and to the host, run.c how they run
- * (submitted in bounded pieces); linear.c, attention.c and, for all else, ops.c say which shader
- * does an op, with which tiles, on which grid; selftest.c lets a device prove that it computes
- * right.
+ * they can do; memory.c has buffers, store.c the weights in them, packing.c how those lie there;
+ * pipeline.c has compute pipelines, cache.c the file that they may be kept in; command.c records
+ * plans (once, with barriers derived from use), staging.c their copies from and to the host, run.c
+ * runs them (submitted in bounded pieces); linear.c, attention.c and, for all else, ops.c say which
+ * shader does an op, with which tiles, on which grid; selftest.c lets a device prove that it
+ * computes right.
  */
 #ifndef PV_VULKAN_VULKAN_H
 #define PV_VULKAN_VULKAN_H
@@ -126,7 +126,7 @@ struct vk_device {
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;    /* bytes */
     vk_features features;       /* f16 matrices that fail the self-test are not kept */
-    bool staging;               /* host buffers that are made from now on have a twin */
+    bool twins;                 /* host buffers that are made from now on have one */
     uint64_t many;              /* bytes of a plan's copies that are worth the other queues */
     pthread_mutex_t lock;       /* round the queues */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
@@ -180,6 +180,28 @@ typedef struct vk_buffer {
                                in its place; NULL: they see the host's */
 } vk_buffer;
 
+typedef enum vk_place {
+    VK_PLACE_DEVICE, /* the GPU's own */
+    VK_PLACE_HOST,   /* both see it; what the CPU reads is cached */
+} vk_place;
+
+enum { PV_VK_ALIGN = 256 }; /* bytes: no device wants bindings at more */
+
+/* `bytes` rounded up to a multiple of that, and not 0. */
+static inline uint64_t pv_vk_aligned(uint64_t bytes)
+{
+    return (bytes ? bytes + PV_VK_ALIGN - 1 : PV_VK_ALIGN) / PV_VK_ALIGN * PV_VK_ALIGN;
+}
+
+/* `bytes`, aligned, without a twin. pv_vk_buffer_destroy frees them. */
+psgvit_status pv_vk_memory_create(vk_device *device, uint64_t bytes, vk_place place,
+                                  vk_buffer **buffer, psgvit_error *err);
+psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
+                                  pv_buffer **buffer, psgvit_error *err);
+void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
+
+/* ---- store.c ---- */
+
 /* A weight as a kernel reads it. */
 typedef struct vk_matrix {
     pv_matrix base;
@@ -191,12 +213,6 @@ typedef struct vk_matrix {
     struct vk_matrix *next;
 } vk_matrix;
 
-psgvit_status pv_vk_buffer_create(psgvit_device *device, size_t floats, int kind,
-                                  pv_buffer **buffer, psgvit_error *err);
-/* Host memory that shaders see themselves, on every device. */
-psgvit_status pv_vk_buffer_create_shared(vk_device *device, size_t floats, pv_buffer **buffer,
-                                         psgvit_error *err);
-void pv_vk_buffer_destroy(psgvit_device *device, pv_buffer *buffer);
 /* The first store of a precision lets the device prove that it computes right in it. */
 psgvit_status pv_vk_store_create(psgvit_device *device, psgvit_precision precision,
                                  pv_store **store, psgvit_error *err);
@@ -246,6 +262,26 @@ psgvit_status pv_vk_plan_start(pv_plan *plan, psgvit_error *err);
 psgvit_status pv_vk_plan_wait(pv_plan *plan, psgvit_error *err);
 
 /* ---- command.c ---- */
+
+/* What a barrier stands behind, or in front of. */
+typedef struct vk_access {
+    VkPipelineStageFlags stage;
+    VkAccessFlags access;
+} vk_access;
+
+#define PV_VK_SHADERS_WROTE                                                                        \
+    ((vk_access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT})
+#define PV_VK_SHADERS_USE                                                                          \
+    ((vk_access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,                                             \
+                 VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT})
+#define PV_VK_HOST_READS ((vk_access){VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT})
+#define PV_VK_COPIES_WROTE                                                                         \
+    ((vk_access){VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT})
+#define PV_VK_COPIES_READ                                                                          \
+    ((vk_access){VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT})
+
+/* What was written by the first access is seen by the second one. */
+void pv_vk_barrier(const vk_device *device, VkCommandBuffer commands, vk_access from, vk_access to);
 
 /* What a dispatch does with one binding. */
 typedef struct vk_use {

@@ -102,8 +102,8 @@ int main(int argc, char **argv)
         features->f16_matrix = true;
     }
     vk_device *vulkan = (vk_device *)device;
-    vulkan->staging = !vulkan->staging; /* as a device with or without memory of its own */
-    printf("-- host buffers with%s twins\n", vulkan->staging ? "" : "out");
+    vulkan->twins = !vulkan->twins; /* as a device with or without memory of its own */
+    printf("-- host buffers with%s twins\n", vulkan->twins ? "" : "out");
     failures += cases_run(device);
     psgvit_device_close(&device);
     return failures;

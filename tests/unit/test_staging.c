@@ -90,7 +90,7 @@ static int hook(void **state)
     d->api.CmdWriteTimestamp = write_time;
     d->api.CmdDispatch = dispatch;
     d->api.QueueSubmit = submit;
-    d->staging = true;
+    d->twins = true;
     return 0;
 }
 
@@ -98,7 +98,7 @@ static int unhook(void **state)
 {
     (void)state;
     d->api = real;
-    d->staging = false;
+    d->twins = false;
     return 0;
 }
 
@@ -315,7 +315,7 @@ static void same_bits(const char *name)
     for (int staging = 0; staging < 2; staging++) {
         vector_encoder_open(&e, &c, device);
         job[staging] = job_make(&c, EPOCHS);
-        d->staging = staging;
+        d->twins = staging;
         forget();
         job_run(&e, &job[staging]);
         vector_encoder_close(&e);
@@ -361,7 +361,7 @@ int main(void)
         return 1;
     }
     d = (vk_device *)device;
-    d->staging = false;
+    d->twins = false;
     int failures = cmocka_run_group_tests_name("staging", tests, NULL, NULL);
     d->copy_in = d->copy_out = d->queue;
     d->copy_family = d->family;
