@@ -69,8 +69,9 @@ bool shard_parse(const char *option, const char *text, list_shard *value)
         read_number(slash + 1, strlen(slash + 1), MOST_SHARDS, &value->count) &&
         value->index < value->count)
         return true;
-    cli_error(CLI_USAGE, "%s: expected i/n with i from 0 to n - 1, or slurm; found '%s'", option,
-              text);
+    cli_error(CLI_USAGE,
+              "%s: expected i/n with i from 0 to n - 1 and n at most %d, or slurm; found '%s'",
+              option, MOST_SHARDS, text);
     return false;
 }
 

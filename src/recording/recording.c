@@ -26,6 +26,16 @@
 
 enum { MOST_AT_ONCE = 1 << 30 }; /* bytes of one read(), which can't do 2 GiB */
 
+/* The bytes that a file has now, of which one read up to `end` found no more. */
+static uint64_t size_below(const pv_source *source, uint64_t end)
+{
+    struct stat st;
+    if (fstat(source->fd, &st) != 0)
+        return end;
+    uint64_t size = (uint64_t)st.st_size > source->base ? (uint64_t)st.st_size - source->base : 0;
+    return size < end ? size : end;
+}
+
 psgvit_status pv_source_read(const pv_source *source, uint64_t offset, void *memory, size_t bytes,
                              psgvit_error *err)
 {
@@ -46,7 +56,7 @@ psgvit_status pv_source_read(const pv_source *source, uint64_t offset, void *mem
                            "%s: has become shorter while it was read: expected %llu bytes, found "
                            "%llu",
                            source->name, (unsigned long long)source->size,
-                           (unsigned long long)(offset + done));
+                           (unsigned long long)size_below(source, offset + done));
         done += (size_t)n;
     }
     return PSGVIT_OK;

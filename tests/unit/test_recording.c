@@ -521,6 +521,9 @@ static void test_shrinks(void **state)
     assert_int_equal(n, 0);
     assert_non_null(strstr(err.message, "has become shorter"));
     assert_int_equal(psgvit_recording_read(r, out, 1, &n, &err), PSGVIT_OK); /* still there */
+    assert_int_equal(truncate(path, 10), 0); /* before what is read next */
+    assert_int_equal(psgvit_recording_read(r, out, 1, &n, &err), PSGVIT_E_INPUT);
+    assert_non_null(strstr(err.message, "expected 48 bytes, found 10"));
     psgvit_recording_close(&r);
 }
 
