@@ -217,7 +217,8 @@ typedef struct psgvit_op_time {
     const char *op;     /* "linear", "layernorm", "attention", "patchify" ... */
     const char *shape;  /* "1456x2304x768": rows, columns, and what is summed over; of attention
                            sequences, heads, queries, keys, dimension */
-    const char *kernel; /* what computed it: an instruction set, or a shader with its constants */
+    const char *kernel; /* what computed it: an instruction set, "openblas", or a shader with its
+                           constants */
     double flops;       /* that the formula needs: 2 for each product that is summed */
     double bytes;       /* to read and write if everything is touched once */
     double seconds;     /* 0 on a GPU without a clock */

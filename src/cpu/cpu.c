@@ -67,7 +67,7 @@ static psgvit_status store_create(psgvit_device *device, psgvit_precision precis
                                   pv_store **store, psgvit_error *err)
 {
     const cpu_device *d = (const cpu_device *)device;
-    if (d->gemm[precision]->tiles && !pv_cpu_ask_for_tiles())
+    if (d->gemm[precision]->needs_amx && !pv_cpu_ask_for_tiles())
         return pv_fail(err, PSGVIT_E_DEVICE,
                        "isa amx: the operating system refuses this process AMX's registers; isa "
                        "avx512 works without");
@@ -192,7 +192,7 @@ static void choose_gemm(cpu_device *d, psgvit_isa isa)
     if (isa == PSGVIT_ISA_C)
         gemm[PSGVIT_F32] = pv_cpu_gemm_blas(d->driver, sizeof d->driver);
     if (!gemm[PSGVIT_F32])
-        gemm[PSGVIT_F32] = &pv_cpu_gemm_tiles;
+        gemm[PSGVIT_F32] = &pv_cpu_gemm_panels;
 #if defined(__x86_64__)
     if (isa == PSGVIT_ISA_AMX)
         gemm[PSGVIT_F32] = &pv_cpu_gemm_amx;

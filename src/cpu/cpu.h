@@ -61,9 +61,9 @@ typedef struct cpu_linear {
 /* A way to multiply: the layout of a weight and the code that reads it, so that neither meets a
  * stranger. */
 struct cpu_gemm {
-    const char *name;
-    bool alone; /* run is called by one thread for the whole product, outside of any team */
-    bool tiles; /* the process must have been granted AMX's registers */
+    const char *name; /* for profiles; NULL: that of the kernels' instruction set */
+    bool alone;       /* run is called by one thread for the whole product, outside of any team */
+    bool needs_amx;   /* the process must have been granted AMX's registers */
     size_t workspace_floats; /* of each thread */
     /* Bytes that a packed W [n, k] takes. */
     size_t (*packed_bytes)(const pv_kernels *kernels, size_t n, size_t k);
@@ -76,11 +76,10 @@ struct cpu_gemm {
     cpu_run_fn run;
 };
 
-/* Own kernels over packed panels: a row has the same bits in any batch, on any number of threads.
- */
-extern const cpu_gemm pv_cpu_gemm_tiles;
+/* Own kernels over packed panels: a row's bits depend on neither its batch nor the threads. */
+extern const cpu_gemm pv_cpu_gemm_panels;
 #if defined(__x86_64__)
-/* AMX tiles: with the error of float32, and with weights and activations in bf16. */
+/* AMX: with the error of float32, and with weights and activations in bf16. */
 extern const cpu_gemm pv_cpu_gemm_amx, pv_cpu_gemm_amx_bf16;
 /* AVX-512's own instruction for bf16, where pv_cpu_has_avx512_bf16 says so. */
 extern const cpu_gemm pv_cpu_gemm_avx512_bf16;

@@ -275,7 +275,7 @@ static void amx_pack(const pv_kernels *kernels, const float *rows, size_t first,
 
 const cpu_gemm pv_cpu_gemm_amx = {
     .name = "amx",
-    .tiles = true,
+    .needs_amx = true,
     .workspace_floats = sizeof(amx_work) / sizeof(float),
     .packed_bytes = amx_packed_bytes,
     .pack_rows = amx_pack_rows,

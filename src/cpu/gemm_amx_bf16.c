@@ -119,7 +119,7 @@ static void amx_bf16_run(const cpu_args *args, const cpu_team *team)
 
 const cpu_gemm pv_cpu_gemm_amx_bf16 = {
     .name = "amx bf16",
-    .tiles = true,
+    .needs_amx = true,
     .workspace_floats = sizeof(amx_work) / sizeof(float),
     .packed_bytes = pv_bf16_packed_bytes,
     .pack_rows = pv_bf16_pack_rows,

@@ -63,7 +63,6 @@ static void blas_run_alone(const cpu_args *args, const cpu_team *team)
 
 static const cpu_gemm in_team = {
     .name = "openblas",
-    .alone = false,
     .packed_bytes = blas_packed_bytes,
     .pack_rows = blas_pack_rows,
     .pack = blas_pack,

@@ -139,7 +139,8 @@ static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *
     if (gemm->alone && !(op = append(plan, pv_cpu_run_epilogue, err)))
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
-    (void)profiled(plan, gemm->name);
+    if (gemm->name)
+        (void)profiled(plan, gemm->name);
     return PSGVIT_OK;
 }
 

@@ -55,7 +55,7 @@ int main(void)
 {
     int failures = 0;
     char driver[128];
-    const cpu_gemm *ways[] = {NULL, &pv_cpu_gemm_tiles, pv_cpu_gemm_blas(driver, sizeof driver)};
+    const cpu_gemm *ways[] = {NULL, &pv_cpu_gemm_panels, pv_cpu_gemm_blas(driver, sizeof driver)};
     int way_count = ways[2] ? 3 : 2;
     if (!ways[2])
         printf("not tested: products by OpenBLAS, which is not built in\n");
