@@ -359,6 +359,27 @@ class Module(tools.Case):
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.communicate(timeout=600)[0], "interrupted\n")
 
+    def test_unloading(self):
+        """By a process that has OpenMP through this library alone, whose threads must not lose
+        their code."""
+        unload = """if True:
+            import _ctypes, os, sys
+            from ctypes import CDLL, byref, c_size_t, c_void_p
+            for _ in range(50):
+                library, device, encoder = CDLL(sys.argv[1]), c_void_p(), c_void_p()
+                params = (c_size_t * 2)(16, 1)  # struct_size, and the CPU as backend
+                assert not library.psgvit_device_open(byref(device), params, None)
+                assert not library.osf_encoder_open(byref(encoder), device, sys.argv[2].encode(),
+                                                    None, None)
+                library.osf_encoder_close(byref(encoder))
+                library.psgvit_device_close(byref(device))
+                _ctypes.dlclose(library._handle)
+            assert len(os.listdir("/proc/self/task")) == 2
+        """
+        subprocess.run([sys.executable, "-c", unload, os.environ["PSGVIT_LIBRARY"],
+                        self.path("osf_nano")], check=True, timeout=600,
+                       env={**os.environ, "OMP_NUM_THREADS": "2"})
+
     def test_library_that_is_not_there(self):
         environment = {**os.environ, "PSGVIT_LIBRARY": "/no/such.so",
                        "PYTHONPATH": str(tools.SCRIPTS / "python")}
