@@ -9,7 +9,7 @@
 set(mock_folder ${CMAKE_CURRENT_BINARY_DIR}/mock)
 add_library(vulkan_mock MODULE
     fault/vulkan/mock.c fault/vulkan/mock_device.c fault/vulkan/mock_family.c
-    fault/vulkan/mock_pipeline.c)
+    fault/vulkan/mock_memory.c fault/vulkan/mock_pipeline.c)
 target_include_directories(vulkan_mock PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
 target_include_directories(vulkan_mock SYSTEM PRIVATE ${PSGVIT_vulkan_INCLUDE})
 target_compile_definitions(vulkan_mock PRIVATE REAL_LOADER="${PSGVIT_vulkan_LOADER}")

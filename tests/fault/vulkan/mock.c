@@ -56,6 +56,7 @@ bool mock_fails(const char *function, const VkResult *legal, unsigned count, VkR
         injection.failed = function;
         injection.errors = count;
         injection.error = *result = legal[injection.which % count];
+        mock_history_end();
     }
     pthread_mutex_unlock(&lock);
     return yes;

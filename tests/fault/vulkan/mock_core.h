@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the parts of the mock share: mock.c (controls, instances, physical devices), mock_device.c
- * (logical devices and what belongs to one), mock_family.c (families of queues) and mock_pipeline.c
- * (shader modules and pipelines). */
+ * (logical devices and what belongs to one), mock_memory.c (memory, and what submits make of it),
+ * mock_family.c (families of queues) and mock_pipeline.c (shader modules and pipelines). */
 #ifndef TESTS_FAULT_VULKAN_MOCK_CORE_H
 #define TESTS_FAULT_VULKAN_MOCK_CORE_H
 
@@ -74,6 +74,7 @@ bool mock_strict(void); /* is one alive that allows the least? */
 /* Functions of the mock by name; NULL: none. */
 PFN_vkVoidFunction mock_pipeline_function(const char *name);
 PFN_vkVoidFunction mock_device_function(const char *name);
+PFN_vkVoidFunction mock_memory_function(const char *name);
 PFN_vkVoidFunction mock_family_function(const char *name);
 bool mock_copies_only(VkCommandBuffer commands); /* is it of the family that does? */
 long mock_submits(void);
@@ -82,5 +83,22 @@ long mock_most_under_way(void);
 size_t mock_cache_bytes(void);
 void mock_limit_memory(uint64_t bytes);
 uint64_t mock_allocated(void);
+/* A device that computes wrong. */
+void mock_spoil(const mock_state *d);
+
+/* The history of the device (mock_memory.c): it begins with it, ends when a call fails, and all of
+ * its numbers are forgotten when what is kept is. */
+void mock_history_begin(void);
+void mock_history_end(void);
+void mock_history_forget(void);
+/* Two facts that decide what submits make. */
+void mock_history_note(uint64_t a, uint64_t b);
+/* All of the facts until now are those of these commands. */
+void mock_history_recorded(VkCommandBuffer commands);
+/* Round a submit. True: what it makes was known, and has been copied. */
+bool mock_history_submit(uint32_t count, const VkSubmitInfo *infos);
+void mock_history_submitted(void);
+/* Invents times if the last submit was one that was copied. */
+bool mock_history_times(uint64_t *times, size_t count);
 
 #endif

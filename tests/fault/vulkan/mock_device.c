@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The mock's logical devices and all that belongs to one, but for pipelines and what belongs to a
- * family of queues. */
+/* The mock's logical devices and all that belongs to one, but for memory, pipelines and what
+ * belongs to a family of queues. */
 #define _DEFAULT_SOURCE
 #include "fault/vulkan/mock_core.h"
 
@@ -9,18 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICES = 8, MEMORIES = 1024 };
+enum { DEVICES = 8, MOST_INFOS = 4 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static mock_state devices[DEVICES];
 static long all_submits, under_way, most_under_way;
-static uint64_t allocated, most_allocated;
-static struct {
-    VkDevice device;
-    VkDeviceMemory memory;
-    uint64_t bytes;
-    float *mapped;
-} memories[MEMORIES];
 static VkDevice kept_device;
 
 mock_state *mock_state_of(VkDevice device)
@@ -55,16 +48,6 @@ long mock_most_under_way(void)
     long most = most_under_way;
     most_under_way = under_way;
     return most;
-}
-
-void mock_limit_memory(uint64_t bytes)
-{
-    most_allocated = bytes;
-}
-
-uint64_t mock_allocated(void)
-{
-    return allocated;
 }
 
 /* ---- devices ---- */
@@ -130,6 +113,7 @@ VkResult mock_create_device(const mock_physical *physical, const VkDeviceCreateI
     *mock_state_of(NULL) = (mock_state){.device = *device, .as = physical->as};
     pthread_mutex_unlock(&lock);
     mock_born(MOCK_DEVICE, (uint64_t)(uintptr_t)*device, NULL);
+    mock_history_begin();
     return VK_SUCCESS;
 }
 
@@ -150,6 +134,7 @@ void mock_end_kept(void)
     if (!kept_device)
         return;
     mock_end_kept_pipelines(kept_device);
+    mock_history_forget();
     mock_real.DestroyDevice(kept_device, NULL);
     kept_device = NULL;
 }
@@ -165,14 +150,6 @@ static void VKAPI_CALL get_queue(VkDevice device, uint32_t family, uint32_t inde
 }
 
 /* ---- submitting ---- */
-
-/* A device that computes wrong. */
-static void spoil(const mock_state *d)
-{
-    for (size_t i = 0; i < MEMORIES; i++)
-        if (memories[i].memory && memories[i].device == d->device && memories[i].mapped)
-            memories[i].mapped[4] += d->as.error;
-}
 
 static bool is_copy_queue(const mock_state *d, VkQueue queue)
 {
@@ -195,6 +172,19 @@ static void check_family(const VkSubmitInfo *info, bool copies)
             mock_fault("commands for another family than the queue's");
 }
 
+/* Nothing but its semaphores and its fence, where what it makes of memory is known. */
+static VkResult submit_empty(VkQueue queue, uint32_t count, const VkSubmitInfo *infos,
+                             VkFence fence)
+{
+    VkSubmitInfo empty[MOST_INFOS];
+    if (count > MOST_INFOS)
+        abort();
+    memcpy(empty, infos, count * sizeof *infos);
+    for (uint32_t i = 0; i < count; i++)
+        empty[i].commandBufferCount = 0;
+    return mock_real.QueueSubmit(queue, count, empty, fence);
+}
+
 /* Waits for what it submits: how often a fence is asked is the same in every run. */
 static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkSubmitInfo *infos,
                                         VkFence fence)
@@ -212,7 +202,9 @@ static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkS
     pthread_mutex_unlock(&lock);
     if (lost)
         return VK_ERROR_DEVICE_LOST;
-    VkResult result = mock_real.QueueSubmit(queue, count, infos, fence);
+    const bool known = mock_history_submit(count, infos);
+    VkResult result = known ? submit_empty(queue, count, infos, fence)
+                            : mock_real.QueueSubmit(queue, count, infos, fence);
     pthread_mutex_lock(&lock);
     under_way += result == VK_SUCCESS && fence;
     most_under_way = under_way > most_under_way ? under_way : most_under_way;
@@ -226,8 +218,9 @@ static VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count, const VkS
     if (result == VK_SUCCESS)
         result = mock_real.WaitForFences(d->device, 1, &mine, VK_TRUE, 60000000000u);
     mock_real.DestroyFence(d->device, mine, NULL);
+    mock_history_submitted();
     if (d->as.error != 0.0f && d->submits >= d->as.error_at)
-        spoil(d);
+        mock_spoil(d);
     return result;
 }
 
@@ -276,76 +269,6 @@ static VkResult VKAPI_CALL reset_fences(VkDevice device, uint32_t count, const V
     under_way -= count;
     pthread_mutex_unlock(&lock);
     return mock_real.ResetFences(device, count, fences);
-}
-
-/* ---- memory ---- */
-
-static size_t place_of(VkDeviceMemory memory)
-{
-    size_t i = 0;
-    while (i < MEMORIES && memories[i].memory != memory)
-        i++;
-    if (i == MEMORIES)
-        abort();
-    return i;
-}
-
-static VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAllocateInfo *info,
-                                           const VkAllocationCallbacks *allocation,
-                                           VkDeviceMemory *memory)
-{
-    MOCK_MAY_FAIL(AllocateMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
-                  VK_ERROR_TOO_MANY_OBJECTS);
-    if (mock_strict() && info->allocationSize > 1u << 30)
-        mock_fault("an allocation of %llu bytes", (unsigned long long)info->allocationSize);
-    if (most_allocated && allocated + info->allocationSize > most_allocated)
-        return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    VkResult result = mock_real.AllocateMemory(device, info, allocation, memory);
-    if (result != VK_SUCCESS)
-        return result;
-    mock_born(MOCK_MEMORY, (uint64_t)*memory, device);
-    pthread_mutex_lock(&lock);
-    size_t i = place_of(VK_NULL_HANDLE);
-    memories[i].device = device;
-    memories[i].memory = *memory;
-    memories[i].bytes = info->allocationSize;
-    memories[i].mapped = NULL;
-    allocated += info->allocationSize;
-    pthread_mutex_unlock(&lock);
-    return VK_SUCCESS;
-}
-
-static void VKAPI_CALL free_memory(VkDevice device, VkDeviceMemory memory,
-                                   const VkAllocationCallbacks *allocation)
-{
-    if (!memory || !mock_died(MOCK_MEMORY, (uint64_t)memory))
-        return;
-    pthread_mutex_lock(&lock);
-    size_t i = place_of(memory);
-    memories[i].memory = VK_NULL_HANDLE;
-    allocated -= memories[i].bytes;
-    pthread_mutex_unlock(&lock);
-    mock_real.FreeMemory(device, memory, allocation);
-}
-
-static VkResult VKAPI_CALL map_memory(VkDevice device, VkDeviceMemory memory, VkDeviceSize offset,
-                                      VkDeviceSize size, VkMemoryMapFlags flags, void **data)
-{
-    MOCK_MAY_FAIL(MapMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
-                  VK_ERROR_MEMORY_MAP_FAILED);
-    VkResult result = mock_real.MapMemory(device, memory, offset, size, flags, data);
-    pthread_mutex_lock(&lock);
-    if (result == VK_SUCCESS)
-        memories[place_of(memory)].mapped = *data;
-    pthread_mutex_unlock(&lock);
-    return result;
-}
-
-static VkResult VKAPI_CALL bind_buffer_memory(VkDevice device, VkBuffer buffer,
-                                              VkDeviceMemory memory, VkDeviceSize offset)
-{
-    MOCK_MAY_FAIL(BindBufferMemory, VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY);
-    return mock_real.BindBufferMemory(device, buffer, memory, offset);
 }
 
 /* ---- what is only created and destroyed ---- */
@@ -423,7 +346,10 @@ static void VKAPI_CALL update_sets(VkDevice device, uint32_t count,
                                    const VkWriteDescriptorSet *writes, uint32_t copy_count,
                                    const VkCopyDescriptorSet *copies)
 {
-    for (uint32_t i = 0; i < count && mock_strict(); i++) {
+    for (uint32_t i = 0; i < count; i++) {
+        mock_history_note(writes[i].pBufferInfo->offset, writes[i].pBufferInfo->range);
+        if (!mock_strict())
+            continue;
         if (writes[i].pBufferInfo->range > 1u << 27)
             mock_fault("a binding of %llu bytes",
                        (unsigned long long)writes[i].pBufferInfo->range);
@@ -444,6 +370,7 @@ static VkResult VKAPI_CALL begin_commands(VkCommandBuffer commands,
 static VkResult VKAPI_CALL end_commands(VkCommandBuffer commands)
 {
     MOCK_MAY_FAIL(EndCommandBuffer, MOCK_MEMORY_ERRORS);
+    mock_history_recorded(commands);
     return mock_real.EndCommandBuffer(commands);
 }
 
@@ -451,7 +378,27 @@ static void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y
 {
     if (mock_strict() && (x > 65535 || y > 65535 || z > 65535))
         mock_fault("%u x %u x %u workgroups", x, y, z);
+    mock_history_note((uint64_t)x << 32 | y, z);
     mock_real.CmdDispatch(commands, x, y, z);
+}
+
+static void VKAPI_CALL push_constants(VkCommandBuffer commands, VkPipelineLayout layout,
+                                      VkShaderStageFlags stages, uint32_t offset, uint32_t size,
+                                      const void *values)
+{
+    for (uint32_t i = 0; i + 4 <= size; i += 4)
+        mock_history_note(offset + i, *(const uint32_t *)((const char *)values + i));
+    mock_real.CmdPushConstants(commands, layout, stages, offset, size, values);
+}
+
+static void VKAPI_CALL copy_buffer(VkCommandBuffer commands, VkBuffer from, VkBuffer to,
+                                   uint32_t count, const VkBufferCopy *regions)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        mock_history_note(regions[i].srcOffset, regions[i].dstOffset);
+        mock_history_note(regions[i].size, i);
+    }
+    mock_real.CmdCopyBuffer(commands, from, to, count, regions);
 }
 
 /* The clock overflows behind the first time; the bits above it are anything. */
@@ -467,8 +414,10 @@ static VkResult VKAPI_CALL get_query_results(VkDevice device, VkQueryPool pool, 
                                              VkDeviceSize stride, VkQueryResultFlags flags)
 {
     MOCK_MAY_FAIL(GetQueryPoolResults, MOCK_MEMORY_ERRORS, VK_ERROR_DEVICE_LOST, VK_NOT_READY);
-    VkResult result =
-        mock_real.GetQueryPoolResults(device, pool, first, count, size, data, stride, flags);
+    VkResult result = mock_history_times(data, size / sizeof(uint64_t))
+                          ? VK_SUCCESS
+                          : mock_real.GetQueryPoolResults(device, pool, first, count, size, data,
+                                                          stride, flags);
     uint32_t bits = mock_state_of(device)->as.clock_bits;
     if (result == VK_SUCCESS && bits)
         wrap(data, size / sizeof(uint64_t), ((uint64_t)1 << bits) - 1);
@@ -494,11 +443,7 @@ PFN_vkVoidFunction mock_device_function(const char *name)
         ENTRY(ResetFences, reset_fences),
         ENTRY(GetFenceStatus, get_fence_status),
         ENTRY(WaitForFences, wait_for_fences),
-        ENTRY(AllocateMemory, allocate_memory),
-        ENTRY(FreeMemory, free_memory),
-        ENTRY(MapMemory, map_memory),
         ENTRY(DestroyBuffer, destroy_buffer),
-        ENTRY(BindBufferMemory, bind_buffer_memory),
         ENTRY(CreateDescriptorSetLayout, create_set_layout),
         ENTRY(DestroyDescriptorSetLayout, destroy_set_layout),
         ENTRY(CreatePipelineLayout, create_pipeline_layout),
@@ -510,6 +455,8 @@ PFN_vkVoidFunction mock_device_function(const char *name)
         ENTRY(BeginCommandBuffer, begin_commands),
         ENTRY(EndCommandBuffer, end_commands),
         ENTRY(CmdDispatch, dispatch),
+        ENTRY(CmdPushConstants, push_constants),
+        ENTRY(CmdCopyBuffer, copy_buffer),
         ENTRY(CreateQueryPool, create_query_pool),
         ENTRY(DestroyQueryPool, destroy_query_pool),
         ENTRY(GetQueryPoolResults, get_query_results),
@@ -521,6 +468,9 @@ PFN_vkVoidFunction mock_device_function(const char *name)
     PFN_vkVoidFunction of_pipelines = mock_pipeline_function(name);
     if (of_pipelines)
         return of_pipelines;
+    PFN_vkVoidFunction of_memory = mock_memory_function(name);
+    if (of_memory)
+        return of_memory;
     PFN_vkVoidFunction of_families = mock_family_function(name);
     if (of_families)
         return of_families;

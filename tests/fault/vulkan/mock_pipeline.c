@@ -143,6 +143,7 @@ static VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cac
     uint64_t hash = hash_of(constants->pData, constants->dataSize,
                             modules[module_place(info->stage.module)].hash);
     size_t place = pipeline_place(hash);
+    mock_history_note(hash, count);
     *pipeline = mock_keeps() ? kept[place].pipeline : VK_NULL_HANDLE;
     pthread_mutex_unlock(&lock);
     VkResult result = *pipeline ? VK_SUCCESS

@@ -39,6 +39,9 @@ void stage_expect(psgvit_backend backend, const char *wanted, const char *name, 
 /* Asserts that none is opened, with this status and a sentence that has this part. */
 void stage_refuse(psgvit_backend backend, const char *wanted, psgvit_status status,
                   const char *sentence, stage_log *log);
+/* Lets a job of OSF have few samples an epoch: every call is made, and there is little to compute.
+ * No truth is known of it. */
+void stage_shorten(const vector_case *c, test_job *job);
 /* Opens a device of Vulkan and asserts that it computes two epochs of a case right. */
 void stage_run_case(const char *name, const char *device_name);
 /* Asserts that there has been no fault, and that nothing is alive. */

@@ -274,9 +274,11 @@ static void test_calls(void **state)
     scene s;
     scene_open(&s, "osf_one_head", 1);
     test_job expected = job_make(&s.c, 3);
+    stage_shorten(&s.c, &expected);
     job_run(&s.e, &expected);
     job_free(&s.job);
     s.job = job_make(&s.c, 3);
+    stage_shorten(&s.c, &s.job);
     s.job.batch = 2;
     renew(&s, false);
     long n = 1, failures = 0;
