@@ -29,7 +29,7 @@ typedef struct scene {
 static psgvit_status open_device(psgvit_device **device, psgvit_error *err)
 {
     PV_TRY(stage_open(device, PSGVIT_BACKEND_VULKAN, NULL, NULL, err));
-    ((vk_device *)*device)->many = 0; /* a test's few bytes are worth other queues */
+    ((vk_device *)*device)->least_copies = 0; /* a test's few bytes are worth other queues */
     return PSGVIT_OK;
 }
 
@@ -105,7 +105,7 @@ static void test_copies(void **state)
         s.job.batch = EPOCHS;
         job_run(&s.e, &s.job);
         assert_int_equal(stage_mock()->submits() - before, submits[i]);
-        ((vk_device *)s.device)->many = UINT64_MAX;
+        ((vk_device *)s.device)->least_copies = UINT64_MAX;
         s.job.batch = EPOCHS / 2;
         before = stage_mock()->submits();
         job_run(&s.e, &s.job);
