@@ -7,7 +7,6 @@
 #include "weights/config.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,9 +229,8 @@ static psgvit_status name_config(psgvit_status status, const char *path, psgvit_
 {
     if (status != PSGVIT_E_MODEL || !path || !err)
         return status;
-    size_t used = strlen(err->message);
-    snprintf(err->message + used, sizeof err->message - used, " (config: %s)", path);
-    return status;
+    const psgvit_error said = *err;
+    return pv_fail(err, status, "%s (config: %s)", said.message, path);
 }
 
 psgvit_status pv_encoder_open(void *model, pv_pool *pool, const pv_model_steps *kind,

@@ -3,6 +3,8 @@
 #define _POSIX_C_SOURCE 200809L /* strerror_r */
 #include "base/status.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +32,14 @@ const char *psgvit_status_name(psgvit_status status)
     return "unknown status";
 }
 
+/* Names of files and labels of signals may be anything, and a cut leaves half a character. */
+static void make_utf8(char *text)
+{
+    size_t size = strlen(text);
+    for (size_t i = 0; (i += pv_utf8_check(text + i, size - i)) < size; i++)
+        text[i] = '?';
+}
+
 psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format, ...)
 {
     if (!err)
@@ -38,6 +48,7 @@ psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format,
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_utf8(err->message);
     err->code = code;
     return code;
 }

@@ -20,10 +20,6 @@ typedef struct pv_cursor {
     bool fresh; /* just behind an opening bracket: no comma is due */
 } pv_cursor;
 
-/* Is this UTF-8 by RFC 3629 (no overlong form, surrogate or code above U+10FFFF)? Returns `size`,
- * or the index of the first byte of the first bad sequence. */
-size_t pv_utf8_check(const char *text, size_t size);
-
 void pv_cursor_start(pv_cursor *json, const char *text, size_t size);
 /* Notes what was expected here, unless there is an error already. Returns false. */
 bool pv_cursor_fail(pv_cursor *json, const char *expected);

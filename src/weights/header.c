@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "weights/cursor.h"
 
 #include <inttypes.h>

@@ -3,6 +3,7 @@
  * The arguments of the public interface, of both models: sizes of structs, NULL, enums, capacities,
  * lengths, what a model or a device lacks, and what a failure leaves behind.
  */
+#include "base/utf8.h"
 #include "unit/job.h"
 
 #include <setjmp.h>
@@ -529,6 +530,25 @@ static void test_channel_names(void **state)
     assert_string_equal(eegpt_channel_name(NULL, 0), "");
 }
 
+/* Whatever bytes a path has, and wherever it is cut. */
+static void test_messages_are_utf8(void **state)
+{
+    fixture *f = *state;
+    osf_encoder *e;
+    psgvit_error err;
+    char path[2 * sizeof err.message + 2] = "x";
+    osf_encoder_open(&e, f->device, "/\xff/\xc3\xa4\xed\xa0\x80", NULL, &err);
+    const char *expected = "/?/\xc3\xa4???: cannot be opened: ";
+    assert_memory_equal(err.message, expected, strlen(expected));
+    for (size_t start = 0; start < 2; start++) { /* one of both is cut inside a character */
+        for (size_t i = start; i + 2 < sizeof path; i += 2)
+            memcpy(path + i, "\xc3\xa4", 3);
+        osf_encoder_open(&e, f->device, path, NULL, &err);
+        assert_int_equal(strlen(err.message), sizeof err.message - 1);
+        assert_int_equal(pv_utf8_check(err.message, strlen(err.message)), strlen(err.message));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_logits_without_probe),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_channel_names),
+        cmocka_unit_test(test_messages_are_utf8),
     };
     return cmocka_run_group_tests_name("api", tests, setup, teardown);
 }
