@@ -45,7 +45,7 @@ typedef struct osf_encoder osf_encoder;
 /* A config only confirms what the shapes tell: a contradiction is PSGVIT_E_MODEL. */
 typedef psgvit_encoder_params osf_encoder_params;
 
-/* Everything here but sample_rate and window_seconds is inferred from the shapes of the tensors. */
+/* Inferred from the shapes of the tensors, but for the precision. */
 typedef struct osf_info {
     const char *variant; /* "vit_base" ..., or "custom" for a size without a name */
     size_t width;        /* D */

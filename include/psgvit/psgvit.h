@@ -26,8 +26,9 @@
  * Rules that hold everywhere:
  * - The library never prints, exits or aborts, and changes no state of the process: no locale, no
  *   floating-point mode, no signal handler, no thread setting of OpenMP or BLAS. One thing it has
- *   to ask for: where a CPU has AMX, opening a device or the list makes Linux let the process use
- *   the tiles (arch_prctl, ARCH_REQ_XCOMP_PERM); alternate signal stacks must be larger then.
+ *   to ask for: opening an encoder on a CPU with AMX makes Linux let the process use the tiles
+ *   (arch_prctl, ARCH_REQ_XCOMP_PERM), unless `isa` rules them out; alternate signal stacks must be
+ *   larger then.
  * - A function that can fail returns a psgvit_status and takes a psgvit_error (NULL is allowed). On
  *   failure the handle it was to make is NULL.
  * - A struct of options begins with `struct_size`, which the caller sets to sizeof the struct; all
@@ -163,9 +164,9 @@ PSGVIT_API void psgvit_device_list_close(psgvit_device_list **list);
 typedef struct psgvit_device_params {
     size_t struct_size;
     psgvit_backend backend;
-    const char *device; /* a UUID, an index in the list (digits alone), a whole name, or a part of
-                           one; case does not matter, and more than one that answers is
-                           PSGVIT_E_DEVICE, too; NULL: the first fit */
+    const char *device; /* a UUID, an index in the list (digits alone), a whole name or a part of
+                           one, upper or lower case; PSGVIT_E_DEVICE unless exactly one device
+                           answers to it; NULL: the first fit */
     psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE */
     int threads;        /* CPU: most threads of a call, to 1024; 0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */

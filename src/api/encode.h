@@ -52,8 +52,7 @@ typedef struct pv_model_steps {
     void (*free)(void *model);
 } pv_model_steps;
 
-/* Checks arguments and params, loads the model and makes its pool. On failure both are as before.
- */
+/* Checks arguments and params, loads the model and makes its pool; neither is there on failure. */
 psgvit_status pv_encoder_open(void *model, pv_pool *pool, const pv_model_steps *kind,
                               psgvit_device *device, const pv_model_source *source,
                               const psgvit_encoder_params *params, psgvit_error *err);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Aligned memory for numbers, and arrays that grow. Small objects use malloc and free themselves.
- */
+/* Aligned memory for numbers, and arrays that grow. Small objects use malloc and free. */
 #ifndef PV_BASE_MEMORY_H
 #define PV_BASE_MEMORY_H
 

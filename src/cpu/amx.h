@@ -130,7 +130,7 @@ typedef struct amx_method {
                      const size_t m[2], const size_t n[2], const size_t k[2]);
 } amx_method;
 
-/* A member's share of y. */
+/* A thread's share of y. */
 static inline void amx_walk(const cpu_linear *op, const cpu_team *team, const amx_method *way)
 {
     size_t rows[2], columns[2];

@@ -169,7 +169,7 @@ static void forward(const pv_osf_model *m, const osf_pass *s, pv_pass *pass)
     pv_plan *p = pass->plan;
     size_t b = s->vit.sequences, n = s->patches, d = s->vit.width;
     pv_tensor table = m->table;
-    table.rows = n + 1; /* the first N+1 rows, whatever part of the night they stood for */
+    table.rows = n + 1; /* of a shorter epoch the first N+1 of all, as the reference takes them */
     pv_tensor signal = pv_view(pass->signal, 0, b * s->patch.channels, s->patch.samples);
     pv_patchify(p, signal, &s->patch, s->columns);                /* [B*N, leads*samples] */
     pv_linear(p, s->columns, &m->patch, PV_PLAIN, s->tokens);     /* [B*N, D] */

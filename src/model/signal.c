@@ -8,7 +8,8 @@
 
 static const float LIMIT = 6.0f; /* of OSF's loader, in standard deviations */
 
-/* Infinity and NaN have all bits of the exponent set. */
+/* The first sample that is not finite; n if all are. It is searched for only in a block that has
+ * one: counting takes vectors, searching does not. */
 static size_t first_bad(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += 256) {

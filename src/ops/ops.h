@@ -28,8 +28,8 @@ struct psgvit_device {
     size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster */
     size_t in_flight;  /* batches under way that keep it busy, to PV_MOST_IN_FLIGHT; each has its
                           own memory */
-    unsigned spares;   /* bit of each precision in which fewer products are worth more and smaller
-                          ops; there pv_operand leaves all as it is */
+    unsigned spares;   /* bit of each precision in which a model may have more and smaller ops to
+                          save products; in those pv_operand leaves all as it is */
 };
 
 /* Weights of one encoder in the layout of one device. */
@@ -40,8 +40,8 @@ typedef struct pv_store {
 
 /* The weight of a linear layer, W [N, K], packed as the backend likes. Belongs to its store. */
 typedef struct pv_matrix {
-    size_t rows; /* N */
-    size_t cols; /* K */
+    size_t rows;  /* N */
+    size_t cols;  /* K */
     size_t bytes; /* packed */
 } pv_matrix;
 
@@ -65,8 +65,8 @@ typedef struct pv_norm_weight {
 
 typedef enum pv_epilogue {
     PV_PLAIN,
-    PV_GELU,     /* the exact one, by erf */
-    PV_ADD,      /* adds to what y holds: the residual stream */
+    PV_GELU, /* the exact one, by erf */
+    PV_ADD,  /* adds to what y holds: the residual stream */
 } pv_epilogue;
 
 /* How patches lie in a signal [B, C, T]. Patch (g, p) is leads [g * group, +group) at samples
@@ -98,14 +98,14 @@ typedef struct pv_row_range {
 typedef struct pv_plan {
     psgvit_device *device;
     psgvit_error error;
-    double device_ms; /* that the last run took by the device's own clock, from its first op to its
-                         last: a discrete GPU's copies from and to the host not counted; 0: it has
-                         none */
-    int exact;        /* set before recording: no op may be one that can leave the plan stale */
+    int exact;           /* set before recording: no op may be one that can leave the plan stale */
     pv_profile *profile; /* set before recording: ops are noted there and timed at each run; NULL:
                             nobody wants to know, and it costs nothing */
-    int stale;        /* the last run gave no results: numbers were too large for a fast op, and
-                         the same has to be recorded anew, exact */
+    double device_ms;    /* that the last run took by the device's own clock, from its first op to
+                            its last: a discrete GPU's copies from and to the host not counted; 0:
+                            it has none */
+    int stale;           /* the last run gave no results: numbers were too large for a fast op, and
+                            the same has to be recorded anew, exact */
 } pv_plan;
 
 /* ---- memory and weights ---- */

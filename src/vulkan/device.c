@@ -13,10 +13,9 @@ enum {
     BATCH_ROWS_SOFTWARE = 1536,
 };
 
-/* Bytes of a plan's copies from which on they get queues of their own. Waiting for those cost
- * 0.3 ms on an H200 (16 epochs of OSF-base in f16: 2.43 to 2.73 ms), in which PCIe carries as
- * many. */
-static const uint64_t MANY_BYTES = 16 << 20;
+/* Waiting for queues of their own cost 0.3 ms on an H200 (16 epochs of OSF-base in f16: 2.43 to
+ * 2.73 ms), in which PCIe carries as many bytes. */
+static const uint64_t LEAST_COPIES = 16 << 20;
 
 /* For work that was not waited for to its end, before its memory is given back. */
 static const uint64_t LAST_WAIT_NANOSECONDS = 5000000000;
@@ -39,8 +38,7 @@ void pv_vk_give_up(vk_device *device, VkResult result)
     atomic_store(&device->lost, true);
 }
 
-/* Waits for a fence behind everything that was submitted to a queue. vkDeviceWaitIdle has no limit.
- */
+/* Waits for all that was submitted to a queue, by a fence: vkDeviceWaitIdle has no limit. */
 static bool ends(vk_device *d, VkQueue queue)
 {
     VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
@@ -215,7 +213,7 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                                                 : BATCH_ROWS,
                               .in_flight = 2};
     d->twins = c->info.type == PSGVIT_DEVICE_DISCRETE;
-    d->many = MANY_BYTES;
+    d->least_copies = LEAST_COPIES;
     d->loader = v->loader;
     d->api = v->loader.api;
     d->family = c->family;

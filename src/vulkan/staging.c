@@ -155,7 +155,7 @@ psgvit_status pv_vk_copies_create(vk_plan *p, psgvit_error *err)
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     vk_device *d = p->device;
     VkCommandBuffer commands[2];
-    if (!d->copy_in || bytes_of(&p->staging.in) + bytes_of(&p->staging.out) < d->many)
+    if (!d->copy_in || bytes_of(&p->staging.in) + bytes_of(&p->staging.out) < d->least_copies)
         return PSGVIT_OK;
     PV_TRY(make_objects(&p->copies, d, commands, err));
     for (vk_way way = VK_WAY_IN; way <= VK_WAY_OUT; way++) {

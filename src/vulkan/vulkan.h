@@ -127,7 +127,7 @@ struct vk_device {
     uint64_t max_allocation;    /* bytes */
     vk_features features;       /* f16 matrices that fail the self-test are not kept */
     bool twins;                 /* host buffers that are made from now on have one */
-    uint64_t many;              /* bytes of a plan's copies that are worth the other queues */
+    uint64_t least_copies;      /* bytes of a plan's copies from which on they go by those queues */
     pthread_mutex_t lock;       /* round the queues */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
     _Atomic vk_work work;       /* may the GPU still use what belongs to the device? */

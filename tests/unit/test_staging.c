@@ -365,7 +365,7 @@ int main(void)
     int failures = cmocka_run_group_tests_name("staging", tests, NULL, NULL);
     d->copy_in = d->copy_out = d->queue;
     d->copy_family = d->family;
-    d->many = 0;
+    d->least_copies = 0;
     failures += cmocka_run_group_tests_name("staging by other queues", tests, NULL, NULL);
     psgvit_device_close(&device);
     return failures;
