@@ -129,7 +129,8 @@ typedef struct psgvit_recording_params {
                                  is called so, is A minus B. A line that begins with '#' is a
                                  comment. NULL: none */
     psgvit_prep prep;
-    psgvit_unit unit;         /* of EEGPT's presets, as the next two; instead of uV / 100, too */
+    psgvit_unit unit;         /* this and the next two change EEGPT's presets alone; eegpt-tueg then
+                                 has that unit in place of uV / 100 */
     psgvit_reref reref;
     psgvit_resample resample;
     double stride_seconds;    /* from one window to the next; 0: windows touch */

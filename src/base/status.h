@@ -22,7 +22,7 @@ psgvit_status pv_ok(psgvit_error *err);
 
 /* Copies an options struct of the caller, whose first field is its struct_size, into `own` of
  * `own_size` bytes that is zeroed first. A NULL `params` is all defaults. A caller built against a
- * newer header may pass more bytes, if those are zero. */
+ * newer header may pass more bytes, if those are zero. `name` is what errors call the struct. */
 psgvit_status pv_take_params(void *own, size_t own_size, const void *params, const char *name,
                              psgvit_error *err);
 

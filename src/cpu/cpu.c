@@ -210,7 +210,6 @@ static psgvit_status choose_isa(cpu_device *d, psgvit_isa asked, psgvit_isa *isa
     if (asked > machine)
         return pv_fail(err, PSGVIT_E_DEVICE, "isa %s: this CPU (%s) has %s at most",
                        psgvit_isa_name(asked), d->name, psgvit_isa_name(machine));
-    *isa = *isa < machine ? *isa : machine;
     snprintf(d->driver, sizeof d->driver, "libpsgvit's own %s kernels", psgvit_isa_name(*isa));
     d->kernels = pv_kernels_for(*isa);
     choose_gemm(d, *isa);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What this machine's CPU is and can do: cpuid and xgetbv on x86-64, /proc/cpuinfo elsewhere. */
-#ifndef _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* syscall */
-#endif
 #include "cpu/cpuid.h"
 
 #include <stdio.h>

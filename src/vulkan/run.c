@@ -4,7 +4,7 @@
  * of a second, for drivers reset a GPU that seems to hang. Then the host waits, and reads the
  * device's clock.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "ops/profile.h"
 #include "vulkan/plan.h"
 
