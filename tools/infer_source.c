@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { OSF_LEADS = 12 };
+
 /* Of signals and outputs in memory, unless one batch needs more, and of epochs in a part. A GPU
  * computes, takes in and gives back at once within a part alone, so that it gets four of the
  * batches that suit it: 180 epochs each for OSF, whose patches then take 319 MiB. */
@@ -31,14 +33,19 @@ void infer_source_free(infer_source **source)
 
 /* ---- does it fit? ---------------------------------------------------------------------------- */
 
-/* An EDF is searched by names, and the model has none. */
+/* An EDF is searched by names, and the model has none: a model that names no channels has OSF's. */
 static bool is_nameless(const infer_session *s)
 {
-    return s->kind->channel_name && !s->names;
+    return s->kind->channel_name ? !s->names : s->facts.channels != OSF_LEADS;
 }
 
-static int fail_nameless(const char *name, cli_failure *failure)
+static int fail_nameless(const infer_session *s, const char *name, cli_failure *failure)
 {
+    if (!s->kind->channel_name)
+        return cli_fail(failure, CLI_INPUT,
+                        "%s: the channels of an EDF are found for the %d leads of OSF, the model "
+                        "has %zu of its own",
+                        name, OSF_LEADS, s->facts.channels);
     return cli_fail(failure, CLI_INPUT,
                     "%s: the model's config has no names of channels (chs_info), without which "
                     "those of an EDF can't be found",
@@ -54,7 +61,7 @@ static int check_edf(const infer_session *s, const psgvit_recording_info *info, 
                         "%s: expected an EDF by %s, found a file whose signals are prepared", name,
                         edf_only);
     if (info->format == PSGVIT_FORMAT_EDF && is_nameless(s)) /* 12 channels pass for OSF's */
-        return fail_nameless(name, failure);
+        return fail_nameless(s, name, failure);
     return CLI_DONE;
 }
 
@@ -211,7 +218,7 @@ static int open_recording(infer_opened *input, cli_failure *failure)
     const char *path = infer_sample(s, input->index)->path;
     psgvit_status status = psgvit_recording_open(&input->recording, path, &params, &err);
     if (status == PSGVIT_E_ARGUMENT && is_nameless(s))
-        return fail_nameless(infer_name(s, input->index), failure);
+        return fail_nameless(s, infer_name(s, input->index), failure);
     if (status)
         return cli_fail_status(failure, &err);
     return check_geometry(s, psgvit_recording_get_info(input->recording),

@@ -231,6 +231,15 @@ class Bad(Edf):
         self.refused(3, ["night.bin", "--prep"], "--prep", "osf-clean", "night.bin")
         self.infer("--prep", "none", "--cohort", "shhs", "-o", "o.npy", "night.bin")
 
+    def test_other_leads(self):
+        """A model of other leads than OSF's twelve, which nobody has named."""
+        (self.root / "eight.json").write_text('{"depth": 1, "num_leads": 8}')
+        model = self.synth("eight.safetensors", "osf-nano", "--config",
+                           str(self.root / "eight.json"))
+        self.infer_fails(3, ["night.edf", "12 leads", "has 8"], "-o", "o.npy", "night.edf",
+                         model=model)
+        self.infer("-o", "o.npy", "--samples", "64", "night.bin", model=model)
+
     def test_among_others(self):
         write_edf("x.edf", psg(seconds=29))
         self.infer("-q", "-o", "o/", "night.edf", "x.edf", "night.bin", code=2)
