@@ -123,6 +123,10 @@ static unsigned parse_outputs(const char *list)
         size_t index;
         if (!cli_parse_choice("--outputs", name, bench_output_names, BENCH_OUTPUTS, &index))
             return 0;
+        if (bits >> index & 1) {
+            cli_error(CLI_USAGE, "--outputs: '%s' is named twice", name);
+            return 0;
+        }
         bits |= 1u << index;
     }
     return bits;
@@ -458,6 +462,8 @@ static int bench_all(const bench_arguments *args)
         fputs(reported ? "\n]\n" : "[]\n", stdout);
     if (fflush(stdout) != 0 && !code)
         code = cli_error(CLI_OUTPUT, "standard output can't be written");
+    if (code && code == interrupt_code())
+        cli_error(code, "interrupted");
     return code;
 }
 

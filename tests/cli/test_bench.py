@@ -152,12 +152,13 @@ class Bench(unittest.TestCase):
             self.assertEqual(os.listdir(folder), [])
             for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
                 tool = subprocess.Popen([TOOL, "osf-nano", "--runs", "100000"], env=env,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
                 wait_for_handlers(tool)
                 time.sleep(0.5)
                 tool.send_signal(number)
-                self.assertEqual(tool.wait(timeout=600), code)
-                tool.stdout.close()
+                said = tool.communicate(timeout=600)[1]
+                self.assertEqual(tool.returncode, code)
+                self.assertEqual(said, "psgvit-bench: error: interrupted\n")
                 self.assertEqual(os.listdir(folder), [])
 
     def test_no_room_for_the_file(self):
@@ -178,7 +179,7 @@ class Bench(unittest.TestCase):
         self.refused(2, "--runs", "osf-nano", "--runs", "0")
         self.refused(2, "--outputs", "osf-nano", "--outputs", "logits")
         self.refused(2, "--outputs", "osf-nano,eegpt:4x256", "--outputs", "cls")
-        for outputs in "frob", "", ",", "cls,":
+        for outputs in "frob", "", ",", "cls,", "cls,mean,cls":
             self.refused(2, "--outputs", "osf-nano", "--outputs", outputs)
         self.refused(2, "--isa", "osf-nano", "--isa", "frob")
         self.refused(2, "--frob", "osf-nano", "--frob")
