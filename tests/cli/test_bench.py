@@ -56,6 +56,8 @@ class Bench(unittest.TestCase):
             self.assertEqual(len(r["times_ms"]), 4)
             self.assertEqual((min(r["times_ms"]), max(r["times_ms"])), (r["min_ms"], r["p99_ms"]))
             self.assertAlmostEqual(statistics.median(r["times_ms"]), r["median_ms"], places=5)
+        loads = [r["load_ms"] for r in rows]  # measured once a model
+        self.assertEqual(loads[::2], loads[1::2])
         self.assertEqual([r["channels"] for r in rows], [12, 12, 4, 4])
         self.assertEqual(rows[0]["outputs"], "cls,patches")
         self.assertEqual(rows[2]["outputs"], "logits")
