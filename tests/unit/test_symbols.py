@@ -38,13 +38,16 @@ def defined(library, *options):
 
 
 def state(library):
-    """Objects in sections that stay writable: a library without state has none."""
+    """Objects in sections that stay writable, a thread's own among them: a library without state has
+    none. One thing has to be known from call to call: whether a fork() lies between (base/team.c).
+    """
     found = []
     for line in run("objdump", "-t", library).splitlines():
         fields = line.split()
-        if " O " in line and len(fields) >= 5:
+        if (" O " in line or " .t" in line and " d " not in line) and len(fields) >= 4:
             section = next((f for f in fields if f.startswith(".")), "*COM*")
-            if re.match(r"\.(data|bss|tdata|tbss)(?!\.rel\.ro)", section):
+            if re.match(r"\.(data|bss|tdata|tbss)(?!\.rel\.ro)", section) and \
+                    (fields[-1], section) != ("teamed_in", ".tbss"):
                 found.append(f"{fields[-1]} in {section}")
     return found
 
