@@ -38,9 +38,8 @@ def defined(library, *options):
 
 
 def state(library):
-    """Objects in sections that stay writable, a thread's own among them: a library without state has
-    none. One thing has to be known from call to call: whether a fork() lies between (base/team.c).
-    """
+    """Objects in sections that stay writable, a thread's own among them: a library without state
+    has none. One thing is remembered: whether a fork() lies between two calls (base/team.c)."""
     found = []
     for line in run("objdump", "-t", library).splitlines():
         fields = line.split()
