@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FORMAT_HEADER = 100000000 }; /* bytes that the format allows; models have fewer */
+
 static const char help[] =
     "Usage: psgvit-inspect FILE [--model] [-c config.json] [--json]\n"
     "\n"
@@ -276,7 +278,9 @@ static int inspect_weights(const inspect_arguments *args)
     int code = args->config ? text_file_read(&config, args->config) : CLI_DONE;
     if (code)
         return code;
-    psgvit_status status = psgvit_weights_open(&weights, args->path, NULL, &err);
+    const psgvit_weights_params params = {.struct_size = sizeof params,
+                                          .max_header = args->model ? 0 : FORMAT_HEADER};
+    psgvit_status status = psgvit_weights_open(&weights, args->path, &params, &err);
     if (!status && args->model)
         status = psgvit_weights_verify(weights, config, &kind, &err);
     if (status) {

@@ -105,6 +105,12 @@ class Inspect(unittest.TestCase):
         report = self.report(self.file("x", data))
         self.assertEqual([t["shape"] for t in report["tensors"] if t["name"] == "s"], [[]])
 
+    def test_large_header(self):
+        """The format allows 100 MB of it, a model has no more than 16 MiB."""
+        path = self.file("x", safetensors({}, b"", {"k": "v" * (17 << 20)}))
+        self.assertEqual(self.run_tool(path).returncode, 0)
+        self.refused(4, "at most 16777216", path, "--model")
+
     def test_terminal_is_safe(self):
         name = "\x1b[31mred\nline\x9b\x7f\"q\\"
         data = safetensors({name: ("U8", [1], 0, 1)}, b"a", {"k\x1b": "v\x1b]0;t\x07"})
