@@ -29,6 +29,7 @@
  *   to ask for: opening an encoder on a CPU with AMX makes Linux let the process use the tiles
  *   (arch_prctl, ARCH_REQ_XCOMP_PERM), unless `isa` rules them out; alternate signal stacks must be
  *   larger then.
+ * - The shared library stays once it is loaded, whatever dlclose() says: OpenMP's threads live on.
  * - A function that can fail returns a psgvit_status and takes a psgvit_error (NULL is allowed). On
  *   failure the handle it was to make is NULL.
  * - A struct of options begins with `struct_size`, which the caller sets to sizeof the struct; all
