@@ -162,6 +162,8 @@ def check_tensors(path, model):
     for name, tensor in model.tensors.items():
         if not isinstance(tensor, torch.Tensor):
             raise Refused(f"{path}: {name} is {type(tensor).__name__}, expected a tensor")
+        if tensor.layout != torch.strided:
+            raise Refused(f"{path}: tensor {name} is {tensor.layout}, expected torch.strided")
         whole = name == "chans_id"
         if whole and tensor.dtype != torch.int64 or not whole and not tensor.is_floating_point():
             raise Refused(f"{path}: tensor {name} is {tensor.dtype}, expected "

@@ -271,6 +271,8 @@ class Conversion(tools.Case):
         self.refused("norm.bias is int", {"state_dict": {**good, "norm.bias": 3}})
         self.refused("norm.bias is torch.int64", {"state_dict": {
             **good, "norm.bias": torch.zeros(64, dtype=torch.int64)}})
+        self.refused("norm.bias is torch.sparse_coo", {"state_dict": {
+            **good, "norm.bias": torch.zeros(64).to_sparse()}})
         self.refused("NaN", {"state_dict": {**good, "norm.bias": torch.full((64,), float("nan"))}})
         self.refused("JSON", {"state_dict": good, "metadata": {"x": torch.zeros(2)}})
         self.refused("metadata", {"state_dict": good, "metadata": [1]})
