@@ -425,7 +425,7 @@ class Refused(Case):
                 ("multiple of 0.125", [OSF, "stride=0.1"]),
                 ("params.rate is -5", [OSF, "rate=-5"]),
                 ("params.names is NULL", ["channels=3"]),
-                ("prep 8", [OSF, "prep=nonsense"])]:
+                ("prep is 8", [OSF, "prep=nonsense"])]:
             names = options[0].startswith("names")
             self.write({"CZ" if names else "ECG": (wave(self.rng, 100, 60), 100)})
             self.fails(words, *options, code=2)

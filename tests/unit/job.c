@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -179,14 +180,29 @@ void job_compare(job_thread *self, const vector_case *c, const vector_encoder *e
     }
 }
 
+/* Where another thread than the test's own crashes, cmocka's handlers end the program without a
+ * word; without them the signal does, and who has run the test names it. */
+static void hand_over_signals(bool away)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS};
+    static void (*handlers[sizeof signals / sizeof *signals])(int);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (away)
+            handlers[i] = signal(signals[i], SIG_DFL);
+        else
+            (void)signal(signals[i], handlers[i]);
+}
+
 void job_run_threads(void *threads, size_t count, size_t size, void *(*body)(void *))
 {
+    hand_over_signals(true);
     for (size_t i = 0; i < count; i++) {
         job_thread *self = (job_thread *)((char *)threads + i * size);
         assert_int_equal(pthread_create(&self->thread, NULL, body, self), 0);
     }
     for (size_t i = 0; i < count; i++)
         pthread_join(((job_thread *)((char *)threads + i * size))->thread, NULL);
+    hand_over_signals(false);
     for (size_t i = 0; i < count; i++) {
         const job_thread *self = (const job_thread *)((char *)threads + i * size);
         if (self->wrong)
