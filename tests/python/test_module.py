@@ -315,7 +315,8 @@ class Module(tools.Case):
             self.assertGreaterEqual(len(done), 10)
 
     def test_python_runs_while_it_computes(self):
-        """The lock of Python is free: another thread counts on."""
+        """The lock of Python is free: another thread counts on. Round a call that held it, it could
+        count to two; a busy machine may let it wait for a call that doesn't."""
         night, counted, stop = np.concatenate([self.night] * 20), [0], threading.Event()
 
         def count():
@@ -326,12 +327,16 @@ class Module(tools.Case):
         with self.osf() as encoder:
             thread = threading.Thread(target=count)
             thread.start()
-            encoder.encode(night)
-            before = counted[0]
-            encoder.encode(night)
+            most = 0
+            for _ in range(100):
+                before = counted[0]
+                encoder.encode(night)
+                most = max(most, counted[0] - before)
+                if most > 5:
+                    break
             stop.set()
             thread.join()
-        self.assertGreater(counted[0], before)
+        self.assertGreater(most, 5)
 
     def test_exception_of_progress(self):
         night = np.concatenate([self.night] * 30)
