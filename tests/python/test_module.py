@@ -315,8 +315,8 @@ class Module(tools.Case):
             self.assertGreaterEqual(len(done), 10)
 
     def test_python_runs_while_it_computes(self):
-        """The lock of Python is free: another thread counts on. Round a call that held it, it counted
-        to 11, else to 700; a busy machine may let it wait for a call that shows it."""
+        """The lock of Python is free: another thread counts on. Round a call that held it, it
+        counted to 11, else to 700; a busy machine may let it wait for a call that shows it."""
         night, counted, stop = np.concatenate([self.night] * 20), [0], threading.Event()
 
         def count():
