@@ -4,7 +4,7 @@
 # Installs what the tests need and runs them: the release suite, the same under the sanitizers (all
 # but the large models), and a short fuzz. Ends at the first phase that fails, with its name.
 #
-#     scripts/test.sh            what every change must pass; 15 minutes on 2 cores
+#     scripts/test.sh            what every change must pass; 17 minutes on 2 cores
 #     scripts/test.sh --full     also ThreadSanitizer, coverage, long fuzzing, every vector at every
 #                                instruction set, and 10,000 files against the safetensors package
 set -euo pipefail
