@@ -181,8 +181,7 @@ typedef struct psgvit_device_params {
 /* A place to compute: a team of CPU threads, or a GPU. Holds no threads while no call runs.
  * Thread-safety: safe; many encoders and threads may share one. Inside an OpenMP parallel region of
  * the caller a call uses one thread. So it does in a child of fork() if the thread that forked had
- * computed before, since OpenMP's threads don't live on there; a GPU is of no use in such a child.
- */
+ * computed before, since OpenMP's threads don't live on there; a GPU is of no use in a child. */
 typedef struct psgvit_device psgvit_device;
 
 /* Fails with PSGVIT_E_DEVICE if what was asked for is missing; never falls back silently. A Vulkan
