@@ -14,6 +14,7 @@
 #include <psgvit/weights.h>
 
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,11 @@ static const char help[] =
     "Exit codes: 0 passed, 1 failed, 2 usage, 3 vectors, 4 model, 5 device, 6 memory, 7 output,\n"
     "130 interrupted, 143 terminated.\n";
 
-enum { OUTPUTS = 3, RANK = 4 };
+enum {
+    OUTPUTS = 3,
+    RANK = 4,
+    SHAPE_TEXT = 128,
+};
 
 /* What f32 promises: times PyTorch's own error, or a floor below which nothing is asked. Of the
  * fast modes the cosine is asked alone. */
@@ -65,7 +70,8 @@ typedef struct arguments {
 /* One output, its truth, and how far we and PyTorch's float32 are from it. */
 typedef struct output {
     const char *name;
-    size_t rank, shape[RANK];
+    size_t rank;
+    uint64_t shape[RANK];
     size_t count, width; /* numbers in all, and in one embedding */
     float *truth, *found;
     double max, mean, cosine;
@@ -198,16 +204,25 @@ static int open_model(parity *p)
 
 /* ---- the vectors ----------------------------------------------------------------------------- */
 
+/* "[2, 3]"; a file's may have more axes than there is room for. */
+static void shape_text(const uint64_t *shape, size_t rank, char text[SHAPE_TEXT])
+{
+    size_t used = (size_t)snprintf(text, SHAPE_TEXT, "[");
+    for (size_t i = 0; i < rank && used < SHAPE_TEXT; i++)
+        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, "%s%" PRIu64, i ? ", " : "",
+                                 shape[i]);
+    if (used < SHAPE_TEXT)
+        snprintf(text + used, SHAPE_TEXT - used, "]");
+}
+
 /* `t` is NULL if the file has no such tensor. */
 static int unfit(parity *p, const char *name, const psgvit_tensor *t, const char *expected)
 {
-    char found[128] = "[";
-    size_t used = 1;
-    for (size_t i = 0; t && i < t->rank && used < sizeof found; i++)
-        used += (size_t)snprintf(found + used, sizeof found - used, "%s%llu", i ? ", " : "",
-                                 (unsigned long long)t->shape[i]);
-    return cli_fail(&p->failure, CLI_INPUT, "%s: tensor '%s': expected %s, found %s%s",
-                    p->args.vectors, name, expected, t ? found : "none", t ? "]" : "");
+    char found[SHAPE_TEXT] = "none";
+    if (t)
+        shape_text(t->shape, t->rank, found);
+    return cli_fail(&p->failure, CLI_INPUT, "%s: tensor '%s': expected %s, found %s",
+                    p->args.vectors, name, expected, found);
 }
 
 /* All of a tensor, to be freed. What the file says of its size is true: it has been checked. */
@@ -261,14 +276,6 @@ static void name_outputs(parity *p)
     }
 }
 
-static void shape_text(const output *o, char text[128])
-{
-    size_t used = (size_t)snprintf(text, 128, "[");
-    for (size_t i = 0; i < o->rank; i++)
-        used += (size_t)snprintf(text + used, 128 - used, "%s%zu", i ? ", " : "", o->shape[i]);
-    snprintf(text + used, 128 - used, "]");
-}
-
 static double own_error(const cJSON *errors, const char *name, const char *key)
 {
     const cJSON *item =
@@ -287,12 +294,12 @@ static int read_output(parity *p, output *o, const cJSON *errors)
     if (!fits && p->eegpt && o->rank == 2 && !o->shape[1])
         return cli_fail(&p->failure, CLI_MODEL, "%s: the model has no probe, so no logits",
                         p->args.model);
-    char expected[128];
-    shape_text(o, expected);
+    char expected[SHAPE_TEXT];
+    shape_text(o->shape, o->rank, expected);
     if (!fits)
         return unfit(p, o->name, t, expected);
     o->wanted = true;
-    o->width = o->shape[o->rank - 1];
+    o->width = (size_t)o->shape[o->rank - 1];
     o->count = (size_t)t->elements;
     o->torch_max = own_error(errors, o->name, "max");
     o->torch_mean = own_error(errors, o->name, "mean");
@@ -494,10 +501,10 @@ static void report_json(const parity *p, bool passed)
            psgvit_precision_name(p->args.precision), device->threads);
     for (size_t i = 0; i < OUTPUTS; i++) {
         const output *o = &p->outputs[i];
-        char shape[128];
+        char shape[SHAPE_TEXT];
         if (!o->wanted)
             continue;
-        shape_text(o, shape);
+        shape_text(o->shape, o->rank, shape);
         printf("%s\n    {\"name\": \"%s\", \"shape\": %s", first ? "" : ",", o->name, shape);
         put_number("max_error", o->max);
         put_number("mean_error", o->mean);
