@@ -118,6 +118,13 @@ void cli_log(void *verbosity, psgvit_log_level level, const char *line)
     put_kind(kinds[level], "%s", line);
 }
 
+int cli_end_output(void)
+{
+    return fflush(stdout) || ferror(stdout)
+               ? cli_error(CLI_OUTPUT, "standard output can't be written")
+               : CLI_DONE;
+}
+
 /* Digits only: no sign, no blank, no hexadecimal, nothing behind. */
 static bool parse_digits(const char *text, size_t length, uint64_t *value)
 {

@@ -77,6 +77,9 @@ int cli_next_option(int argc, char **argv, const char *short_names, const struct
  * CLI_USAGE. */
 int cli_refuse_option(int found, char **argv);
 
+/* Has all that was printed reached standard output? If not, says so and returns CLI_OUTPUT. */
+int cli_end_output(void);
+
 /* Milliseconds of a clock that only goes forward. */
 double cli_clock(void);
 

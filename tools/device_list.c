@@ -92,7 +92,5 @@ int device_list_print(bool json)
         puts("\n]");
     note_missing(list);
     psgvit_device_list_close(&list);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return cli_error(CLI_OUTPUT, "standard output can't be written");
-    return CLI_DONE;
+    return cli_end_output();
 }

@@ -288,8 +288,7 @@ static int run_input(infer_session *s, size_t index)
 {
     cli_failure failure = {0};
     infer_result *result = &s->results[index];
-    int code = interrupt_code() ? cli_fail(&failure, interrupt_code(), "interrupted")
-                                : infer_input(s, index, &failure);
+    int code = interrupt_code() ? interrupt_fail(&failure) : infer_input(s, index, &failure);
     bool interrupted = code == CLI_INTERRUPTED || code == CLI_TERMINATED;
     result->code = code;
     if (code) {
@@ -323,7 +322,7 @@ static int run(infer_session *s)
     cli_failure failure = {0};
     int code = open_session(s, &failure);
     if (code && interrupt_code()) /* which a read that it cut short says otherwise */
-        code = cli_fail(&failure, interrupt_code(), "interrupted");
+        code = interrupt_fail(&failure);
     if (code)
         return cli_error(code, "%s", failure.message);
     double opened = cli_clock();

@@ -57,6 +57,10 @@ static void say_source(const passage *p)
                    "are left out",
                    p->name, source->dropped, source->samples);
     }
+    const infer_edf_options *edf = &s->options.edf;
+    if (source->format != PSGVIT_FORMAT_EDF && (edf->cohort || edf->aliases))
+        infer_warn(s, "%s: %s has no effect: only an EDF's channels are found by their names",
+                   p->name, edf->cohort ? "--cohort" : "--alias");
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
@@ -128,7 +132,7 @@ static int encode_part(passage *p, const infer_part *part, cli_failure *failure)
     psgvit_error err;
     psgvit_status status = s->kind->encode(s->encoder, &job, &err);
     if (status == PSGVIT_E_CANCELLED)
-        return cli_fail(failure, interrupt_code(), "interrupted");
+        return interrupt_fail(failure);
     return status ? cli_fail(failure, cli_exit_code(status), "%s: %s", p->name, err.message)
                   : CLI_DONE;
 }
@@ -199,7 +203,7 @@ static int commit(passage *p, cli_failure *failure)
     infer_session *s = p->session;
     infer_know_hash(s);
     if (interrupt_code())
-        return cli_fail(failure, interrupt_code(), "interrupted");
+        return interrupt_fail(failure);
     double start = cli_clock();
     int code = infer_outputs_commit(&p->outputs, s->sha256, failure);
     s->timings.write += cli_clock() - start;
@@ -215,7 +219,7 @@ static int pass_all(passage *p, cli_failure *failure)
     for (bool last = false; !last && !code;) {
         infer_part *part = infer_reader_take(reader);
         if (!part)
-            return cli_fail(failure, interrupt_code(), "interrupted");
+            return interrupt_fail(failure);
         last = part->last;
         s->timings.read += part->time;
         say_talk(s, part->talk);

@@ -212,15 +212,6 @@ static void set_flag(infer_options *o, int option)
     }
 }
 
-static bool finish(int *code)
-{
-    if (fflush(stdout) != 0 || ferror(stdout))
-        *code = cli_error(CLI_OUTPUT, "standard output can't be written");
-    else
-        *code = CLI_DONE;
-    return false;
-}
-
 static bool scan(infer_options *options, const infer_syntax *syntax, int argc, char **argv,
                  int *code)
 {
@@ -236,11 +227,13 @@ static bool scan(infer_options *options, const infer_syntax *syntax, int argc, c
         if (found == OPT_HELP) {
             for (const char *const *text = syntax->help; *text; text++)
                 fputs(*text, stdout);
-            return finish(code);
+            *code = cli_end_output();
+            return false;
         }
         if (found == OPT_VERSION) {
             printf("%s %s\n", syntax->program, psgvit_version());
-            return finish(code);
+            *code = cli_end_output();
+            return false;
         }
         if (!optarg)
             set_flag(options, found);

@@ -111,7 +111,5 @@ int infer_report(const infer_session *s, int code)
     for (size_t i = 0; i < s->count; i++)
         put_input(s, i);
     puts("\n  ]\n}");
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return cli_error(CLI_OUTPUT, "standard output: the report can't be written");
-    return CLI_DONE;
+    return cli_end_output();
 }

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE 1
 #include "interrupt.h"
 
-#include "cli.h"
 #include "staged_file.h"
 
 #include <errno.h>
@@ -16,6 +15,7 @@
 
 enum { GRACE = 1 }; /* seconds */
 
+static const char sentence[] = "interrupted";
 static volatile sig_atomic_t first_signal;
 static char farewell[64]; /* made beforehand, since a handler can't */
 static _Atomic(const char *) made_folders[INTERRUPT_FOLDERS];
@@ -29,6 +29,16 @@ int interrupt_code(void)
 {
     int number = first_signal;
     return number == 0 ? 0 : number == SIGINT ? CLI_INTERRUPTED : CLI_TERMINATED;
+}
+
+int interrupt_fail(cli_failure *failure)
+{
+    return cli_fail(failure, interrupt_code(), "%s", sentence);
+}
+
+int interrupt_error(void)
+{
+    return cli_error(interrupt_code(), "%s", sentence);
 }
 
 static void on_signal(int number)
@@ -52,8 +62,9 @@ static void on_signal(int number)
 void interrupt_watch(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGALRM};
-    snprintf(farewell, sizeof farewell, "%s%s: error: interrupted\n",
-             isatty(STDERR_FILENO) ? "\r\033[K" : "", cli_program()); /* over a progress bar */
+    snprintf(farewell, sizeof farewell, "%s%s: error: %s\n",
+             isatty(STDERR_FILENO) ? "\r\033[K" : "", cli_program(), /* over a progress bar */
+             sentence);
     struct sigaction action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
     sigset_t heard;

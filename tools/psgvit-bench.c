@@ -210,6 +210,14 @@ static bool check_batches(const bench_arguments *args)
     return true;
 }
 
+static bool check_peak(const bench_arguments *args)
+{
+    if (args->profile || args->peak.gflops == 0)
+        return true;
+    cli_error(CLI_USAGE, "--peak is for --profile, which is missing");
+    return false;
+}
+
 /* True if there is work to do; else *code says how to end. */
 static bool parse(bench_arguments *args, int argc, char **argv, int *code)
 {
@@ -222,7 +230,7 @@ static bool parse(bench_arguments *args, int argc, char **argv, int *code)
                 fputs(help, stdout);
             else
                 printf("psgvit-bench %s\n", psgvit_version());
-            *code = fflush(stdout) ? CLI_OUTPUT : CLI_DONE;
+            *code = cli_end_output();
             return false;
         }
         if (c == OPT_OUTPUTS)
@@ -235,7 +243,8 @@ static bool parse(bench_arguments *args, int argc, char **argv, int *code)
         return false;
     }
     return parse_models(args, argv[optind]) && (!outputs || set_outputs(args, outputs)) &&
-           (!args->channels || set_channels(args, args->channels)) && check_batches(args);
+           (!args->channels || set_channels(args, args->channels)) && check_batches(args) &&
+           check_peak(args);
 }
 
 /* ---- measuring ------------------------------------------------------------------------------- */
@@ -432,8 +441,7 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
         if (code)
             break;
         ++*reported;
-        if (fflush(stdout) != 0)
-            code = cli_error(CLI_OUTPUT, "standard output can't be written");
+        code = cli_end_output();
     }
     close_setup(&setup);
     return code;
@@ -455,15 +463,19 @@ static int bench_all(const bench_arguments *args)
                                    .log_user = &verbosity};
     if (psgvit_device_open(&device, &params, &err))
         return cli_error(cli_exit_code(err.code), "%s", err.message);
+    const psgvit_device_info *info = psgvit_device_get_info(device);
+    bool chosen = args->backend != PSGVIT_BACKEND_AUTO || args->device;
+    if (args->threads && chosen && info->backend == PSGVIT_BACKEND_VULKAN)
+        cli_log(&verbosity, PSGVIT_LOG_WARNING,
+                "--threads is a limit of the CPU: it has no effect on Vulkan");
     for (size_t i = 0; !code && i < args->model_count; i++)
         code = bench_one(args, &args->models[i], device, &reported);
     psgvit_device_close(&device);
     if (args->json) /* an array even if nothing or not all could be measured */
         fputs(reported ? "\n]\n" : "[]\n", stdout);
-    if (fflush(stdout) != 0 && !code)
-        code = cli_error(CLI_OUTPUT, "standard output can't be written");
+    code = code ? code : cli_end_output();
     if (code && code == interrupt_code())
-        cli_error(code, "interrupted");
+        interrupt_error();
     return code;
 }
 
@@ -472,6 +484,7 @@ int main(int argc, char **argv)
     bench_arguments args = {.batches = {1, 2, 4, 8, 16}, .batch_count = 5, .runs = 15};
     int code;
     cli_set_program("psgvit-bench");
+    interrupt_hold_streams();
     if (argc > 1 && !strcmp(argv[1], "--measure-load")) {
         args.child_file = "/proc/self/fd/3";
         argv[1] = argv[0];

@@ -309,7 +309,6 @@ int main(int argc, char **argv)
         return code;
     if (!done)
         code = is_recording(args.path) ? inspect_recording(&args) : inspect_weights(&args);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return cli_error(CLI_OUTPUT, "standard output can't be written");
-    return code;
+    int printed = cli_end_output();
+    return printed ? printed : code;
 }

@@ -392,7 +392,7 @@ static int run(parity *p)
     psgvit_error err;
     psgvit_status status = p->osf ? run_osf(p, &err) : run_eegpt(p, &err);
     if (status == PSGVIT_E_CANCELLED)
-        return cli_fail(&p->failure, interrupt_code(), "interrupted");
+        return interrupt_fail(&p->failure);
     return status ? cli_fail_status(&p->failure, &err) : CLI_DONE;
 }
 
@@ -524,10 +524,9 @@ static int report(const parity *p, bool passed)
         report_json(p, passed);
     else if (p->args.verbosity >= 0)
         report_table(p, passed);
-    if (fflush(stdout) || ferror(stdout))
-        return cli_error(CLI_OUTPUT, "standard output can't be written");
-    if (passed)
-        return CLI_DONE;
+    int code = cli_end_output();
+    if (code || passed)
+        return code;
     for (size_t i = 0; i < OUTPUTS; i++)
         if (p->outputs[i].wanted && !p->outputs[i].passed && p->args.precision == PSGVIT_F32)
             cli_error(CLI_SOME_FAILED,
@@ -563,7 +562,7 @@ int main(int argc, char **argv)
     if (!parse(&p.args, argc, argv))
         return CLI_USAGE;
     if (p.args.done)
-        return fflush(stdout) ? CLI_OUTPUT : CLI_DONE;
+        return cli_end_output();
     interrupt_watch();
     int code = open_device(&p);
     code = code ? code : open_model(&p);

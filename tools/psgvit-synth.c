@@ -153,7 +153,7 @@ static int finish(stream *out, int code)
     if (out->failure.code)
         cli_error(out->failure.code, "%s", out->failure.message);
     else if (code && code == interrupt_code())
-        cli_error(code, "interrupted");
+        interrupt_error();
     staged_file_abort(&out->file);
     return code;
 }
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
     if (!parse(&args, argc, argv))
         return CLI_USAGE;
     if (args.done)
-        return fflush(stdout) ? CLI_OUTPUT : CLI_DONE;
+        return cli_end_output();
     interrupt_watch();
     bool signal = !strcmp(args.what, "psg") || !strcmp(args.what, "eeg");
     return signal ? make_signal(&args) : make_model(&args);

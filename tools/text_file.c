@@ -16,9 +16,9 @@ enum { MOST = 1 << 20 };
 /* Waiting for a pipe may end by a signal, which is no fault of the file. */
 static int fail(int fault, const char *path, const char *what, int error)
 {
-    int signalled = error == EINTR ? interrupt_code() : 0;
-    return signalled ? cli_error(signalled, "interrupted")
-                     : cli_error(fault, "%s: %s: %s", path, what, strerror(error));
+    return error == EINTR && interrupt_code()
+               ? interrupt_error()
+               : cli_error(fault, "%s: %s: %s", path, what, strerror(error));
 }
 
 int text_file_read_as(char **text, const char *path, const char *kind, int fault)

@@ -168,7 +168,8 @@ typedef struct psgvit_device_params {
     const char *device; /* a UUID, an index in the list (digits alone), a whole name or a part of
                            one, upper or lower case; PSGVIT_E_DEVICE unless exactly one device
                            answers to it; NULL: the first fit */
-    psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE */
+    psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE. Of no
+                           effect on Vulkan, and a warning there */
     int threads;        /* CPU: most threads of a call, to 1024; 0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
     void *log_user;

@@ -229,11 +229,17 @@ psgvit_status psgvit_device_open(psgvit_device **device, const psgvit_device_par
     psgvit_device_params own;
     PV_TRY(pv_take_params(&own, sizeof own, params, "params", err));
     PV_TRY(check_params(&own, err));
+    const pv_log log = {own.log, own.log_user};
     switch (own.backend) {
     case PSGVIT_BACKEND_CPU: PV_TRY(open_cpu(device, &own, err)); break;
     case PSGVIT_BACKEND_VULKAN: PV_TRY(open_vulkan(device, &own, err)); break;
     default: PV_TRY(open_auto(device, &own, err)); break;
     }
+    const psgvit_device_info *info = &(*device)->info;
+    if (own.isa && info->backend != PSGVIT_BACKEND_CPU)
+        pv_log_line(&log, PSGVIT_LOG_WARNING,
+                    "isa %s is a limit of the CPU: it has no effect on %s",
+                    psgvit_isa_name(own.isa), info->name);
     return pv_ok(err);
 }
 

@@ -125,7 +125,8 @@ class Bench(unittest.TestCase):
         self.assertRegex(table, rb"\n  linear  +91x512x128 gelu +6 ")
         self.assertRegex(table, rb"\n  all  +49 ")
         for wrong in ("1", "1,2,3", "0,1", "x"):
-            self.refused(2, "--peak", "osf-nano", "--peak", wrong)
+            self.refused(2, "--peak", "osf-nano", "--profile", "--peak", wrong)
+        self.refused(2, "--profile, which is missing", "osf-nano", "--peak", "1,1")
 
     def test_times_are_in_order(self):
         """Not the sorted copy that the median is taken of: 60 runs are never sorted by chance."""
@@ -169,6 +170,14 @@ class Bench(unittest.TestCase):
         self.assertEqual(got.returncode, 7)
         self.assertIn(b"TMPDIR", got.stderr)
         self.assertEqual(json.loads(got.stdout), [])
+
+    def test_no_standard_output(self):
+        """What is measured does not go into the model that is opened in its place."""
+        few = ["osf-nano", "--batch", "1", "--runs", "1"]
+        for args in few, [*few, "--json"]:
+            got = self.run_tool(*args, preexec_fn=lambda: os.close(1))
+            self.assertEqual(got.returncode, 7, got.stderr)
+            self.assertIn(b"standard output can't be written", got.stderr)
 
     def test_usage(self):
         self.refused(2, "expected one list")

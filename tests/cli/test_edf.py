@@ -229,7 +229,14 @@ class Bad(Edf):
     def test_not_for_others(self):
         """What would change an EDF's numbers is not silently ignored for prepared signals."""
         self.refused(3, ["night.bin", "--prep"], "--prep", "osf-clean", "night.bin")
-        self.infer("--prep", "none", "--cohort", "shhs", "-o", "o.npy", "night.bin")
+        self.assertEqual(self.infer("--prep", "none", "--cohort", "auto", "-o", "o.npy",
+                                    "night.bin").stderr, "")
+        for option, value in ("--cohort", "shhs"), ("--alias", "ECG=EKG"):
+            p = self.infer(option, value, "-o", "o.npy", "night.bin")
+            self.assertIn(f"osf-infer: warning: night.bin: {option} has no effect", p.stderr)
+            self.assertEqual(self.infer("-q", option, value, "-o", "o.npy", "night.bin").stderr, "")
+            self.assertNotIn("no effect", self.infer(option, value, "-o", "o.npy",
+                                                     "night.edf").stderr)
 
     def test_other_leads(self):
         """A model of other leads than OSF's twelve, which nobody has named."""

@@ -177,6 +177,10 @@ class Words(Case):
         for args in [["--help"], ["--version"], ["--list-devices"], ["--list-devices", "--json"]]:
             with open("/dev/full", "wb") as full:
                 self.fails("osf-infer", 7, "standard output", *args, stdout=full)
+        for tool in "bench", "inspect", "parity", "synth":
+            for option in "--help", "--version":
+                with open("/dev/full", "wb") as full:
+                    self.fails(f"psgvit-{tool}", 7, "standard output", option, stdout=full)
 
 
 class Devices(Case):
