@@ -68,7 +68,7 @@ static void put_summary(FILE *out, const subject *of)
     if (facts->start && facts->start[0])
         fprintf(out, ", start %s", facts->start);
     if (of->rest > 0)
-        fprintf(out, "; the last %.6g s are less than an epoch and are left out", of->rest);
+        fprintf(out, "; the last %.6g s are in no whole epoch", of->rest);
 }
 
 static void put_channel(FILE *out, const subject *of)

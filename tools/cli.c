@@ -51,7 +51,7 @@ double cli_clock(void)
  * of a file may hold, must not reach the terminal. */
 static void put_line(const char *kind, const char *format, va_list args)
 {
-    char line[2048];
+    char line[CLI_SENTENCE + 64];
     int start = snprintf(line, sizeof line, "%s: %s", program, kind);
     size_t used = start < 0 ? 0 : (size_t)start;
     if (used > sizeof line / 2)

@@ -40,10 +40,12 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * psgvit_log_fn whose user pointer is an int * of that verbosity. */
 void cli_log(void *verbosity, psgvit_log_level level, const char *line);
 
+enum { CLI_SENTENCE = 2 * 4096 + 1024 }; /* two paths and the words about them */
+
 /* A failure that is on its way up: what will be said once, and the exit code. */
 typedef struct cli_failure {
     int code; /* CLI_DONE: none */
-    char message[1280];
+    char message[CLI_SENTENCE];
 } cli_failure;
 
 /* Writes both and returns `code`. */

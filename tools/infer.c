@@ -18,7 +18,7 @@
 
 void infer_warn(const infer_session *s, const char *format, ...)
 {
-    char line[1536];
+    char line[CLI_SENTENCE];
     int verbosity = s->options.verbosity;
     va_list args;
     va_start(args, format);
@@ -115,6 +115,18 @@ static int count_samples(infer_session *s, cli_failure *failure)
     return CLI_DONE;
 }
 
+/* Of less than a sample, windows would be the same one over and over. */
+static int check_stride(const infer_session *s, cli_failure *failure)
+{
+    double stride = s->options.edf.stride_seconds, rate = s->facts.rate;
+    return stride > 0 && stride * rate < 1 - 1e-6
+               ? cli_fail(failure, CLI_INPUT,
+                          "--stride %g: expected at least a sample at the model's %g Hz, which is "
+                          "%g s",
+                          stride, rate, 1 / rate)
+               : CLI_DONE;
+}
+
 /* What the command line says of the signal, against the model: the same for all inputs. */
 static int check_options(infer_session *s, cli_failure *failure)
 {
@@ -123,7 +135,9 @@ static int check_options(infer_session *s, cli_failure *failure)
     if (o->channels && o->channels != s->facts.channels)
         return cli_fail(failure, CLI_INPUT, "--channels %zu: the model %s expects %zu channels",
                         o->channels, o->model, s->facts.channels);
-    int code = count_samples(s, failure);
+    int code = check_stride(s, failure);
+    if (!code)
+        code = count_samples(s, failure);
     if (!code && s->samples && s->kind->fit(s->encoder, s->samples, s->wanted, &reason))
         code = o->samples
                    ? cli_fail(failure, CLI_INPUT, "--samples %zu: %s", o->samples, reason.message)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OSF_LEADS = 12 };
+enum { OSF_LEADS = 12, EDF_RATE = 20000 /* Hz: the most that an EDF is prepared to */ };
 
 /* Of signals and outputs in memory, unless one batch needs more, and of epochs in a part. A GPU
  * computes, takes in and gives back at once within a part alone, so that it gets four of the
@@ -217,6 +217,10 @@ static int open_recording(infer_opened *input, cli_failure *failure)
     psgvit_error err;
     const char *path = infer_sample(s, input->index)->path;
     psgvit_status status = psgvit_recording_open(&input->recording, path, &params, &err);
+    if (status == PSGVIT_E_ARGUMENT && s->facts.rate > EDF_RATE)
+        return cli_fail(failure, CLI_INPUT,
+                        "%s: expected a model of at most %d Hz for an EDF, this one's input has %g",
+                        infer_name(s, input->index), EDF_RATE, s->facts.rate);
     if (status == PSGVIT_E_ARGUMENT && is_nameless(s))
         return fail_nameless(s, infer_name(s, input->index), failure);
     if (status)

@@ -121,7 +121,7 @@ typedef struct psgvit_recording_params {
 
     /* What follows is for EDF alone. */
     const char *const *names; /* [channels] of the model's inputs; NULL with 12 channels: OSF's */
-    double rate;              /* Hz that the model wants; 0: 64 for OSF's leads, else 256 */
+    double rate;              /* Hz of the model, to 20000; 0: 64 for OSF's leads, else 256 */
     psgvit_cohort cohort;
     const char *aliases;      /* lines NAME=LABEL,LABEL,..., tried in their order and before the
                                  tables. A label in double quotes may hold commas, and "" for a

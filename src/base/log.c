@@ -2,8 +2,7 @@
 /* One line of the log, formatted on the stack. */
 #include "base/log.h"
 
-#include <stdarg.h>
-#include <stdio.h>
+#include "base/status.h"
 
 void pv_log_line(const pv_log *log, psgvit_log_level level, const char *format, ...)
 {
@@ -12,7 +11,7 @@ void pv_log_line(const pv_log *log, psgvit_log_level level, const char *format, 
     char line[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    pv_sentence(line, sizeof line, format, args);
     va_end(args);
     log->fn(log->user, level, line);
 }

@@ -6,7 +6,6 @@
 #include "base/utf8.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +31,21 @@ const char *psgvit_status_name(psgvit_status status)
     return "unknown status";
 }
 
+void pv_sentence(char *text, size_t size, const char *format, va_list args)
+{
+    static const char gap[] = " ... ";
+    char whole[2 * 4096 + 1024]; /* two paths and the words about them */
+    vsnprintf(whole, sizeof whole, format, args);
+    const size_t length = strlen(whole), head = length < size ? length : size / 2 - strlen(gap);
+    memcpy(text, whole, head);
+    text[head] = '\0';
+    if (head == length)
+        return;
+    const size_t rest = size - head - strlen(gap); /* with the NUL */
+    memcpy(text + head, gap, strlen(gap));
+    memcpy(text + size - rest, whole + length + 1 - rest, rest);
+}
+
 /* Names of files and labels of signals may be anything, and a cut leaves half a character. */
 static void make_utf8(char *text)
 {
@@ -46,7 +60,7 @@ psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format,
         return code;
     va_list args;
     va_start(args, format);
-    vsnprintf(err->message, sizeof err->message, format, args);
+    pv_sentence(err->message, sizeof err->message, format, args);
     va_end(args);
     make_utf8(err->message);
     err->code = code;

@@ -5,6 +5,13 @@
 
 #include <psgvit/psgvit.h>
 
+#include <stdarg.h>
+
+/* Writes a sentence into `text`. One that is too long for it loses its middle, since the names of
+ * files stand in front and what is wrong with them at the end. */
+void pv_sentence(char *text, size_t size, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
 /* Writes code and sentence into err (NULL is allowed) and returns code. `message` must not be one
  * of its own arguments. */
 psgvit_status pv_fail(psgvit_error *err, psgvit_status code, const char *format, ...)

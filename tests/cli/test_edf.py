@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "recording"))
 from make_edf import write_edf
 
-from harness import Case, main, np, st
+from harness import CONFIG, Case, main, np, st
 
 OSF = """ECG EMG_Chin EMG_LLeg EMG_RLeg ABD THX NP SN EOG_E1_A2 EOG_E2_A1 EEG_C3_A2
 EEG_C4_A1""".split()
@@ -71,7 +71,7 @@ class Osf(Edf):
         text = self.infer("-o", "o.npy", "night.edf").stderr
         self.assertRegex(text, r"(?m)^osf-infer: night.edf: 12 channels: 11 found, 1 derived; "
                                r"cohort generic, prep osf-train 1, start 2001-02-03T22:30:00; "
-                               r"the last 5 s are less than an epoch and are left out$")
+                               r"the last 5 s are in no whole epoch$")
         for name, source in zip(OSF, SOURCES):
             self.assertRegex(text, rf"(?m)^osf-infer: night.edf: +{name} +{re.escape(source)}\b")
         self.assertEqual(self.infer("-q", "-o", "o.npy", "night.edf").stderr, "")
@@ -309,6 +309,19 @@ class Eegpt(Edf):
                          "o.npy", "eeg.edf")
         self.eegpt_fails(3, ["--window 0.1", "64"], "--window", "0.125", "-o", "o.npy", "eeg.edf")
         self.assertEqual(len(self.logits("--window", "0.5", name="eeg.bin")), 5)
+        self.assertIn("the last 19.5 s are in no whole epoch\n",
+                      self.eegpt_infer("--stride", "100", "-o", "o.npy", "eeg.edf").stderr)
+        self.assertEqual(len(self.logits("--stride", "0.00390625")), 4993)
+        os.unlink("o.npy")
+        self.eegpt_fails(3, ["--stride 0.0039", "256 Hz", "0.00390625 s"], "--stride", "0.0039",
+                         "-o", "o.npy", "eeg.edf")
+
+    def test_rate(self):
+        """One that no EDF is prepared for is still that of a raw file."""
+        fast = self.synth_eegpt("fast.safetensors", {**CONFIG, "sfreq": 30000})
+        self.eegpt_fails(3, ["eeg.edf: ", "20000 Hz", "30000"], "-o", "o.npy", "eeg.edf",
+                         model=fast)
+        self.eegpt_infer("-o", "o.npy", "eeg.bin", model=fast)
 
     def test_options(self):
         """Each changes the numbers, and is told in the metadata."""

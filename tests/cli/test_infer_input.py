@@ -219,6 +219,12 @@ class Models(Case):
             with open("odd", "wb") as f:
                 f.write(content)
             self.bad("odd", "odd")
+        deep = "/".join(["d" * 200] * 10)
+        os.makedirs(deep)
+        shutil.copy("odd", deep)
+        self.bad(["ddd ... ddd", "odd: ", "is it a safetensors file?"], deep + "/odd")
+        self.infer_fails(7, ["none/o.npy: ", "No such file"], "-o", deep + "/none/o.npy",
+                         "night.bin")
         self.bad(["eegpt.safetensors", "OSF", "EEGPT"], self.eegpt)
         self.eegpt_fails(4, ["osf.safetensors", "OSF", "EEGPT"], "-o", "o.csv", "eeg.bin",
                          model=self.osf)

@@ -530,7 +530,7 @@ static void test_channel_names(void **state)
     assert_string_equal(eegpt_channel_name(NULL, 0), "");
 }
 
-/* Whatever bytes a path has, and wherever it is cut. */
+/* Whatever bytes a path has, and wherever it is cut: not where the reason stands. */
 static void test_messages_are_utf8(void **state)
 {
     fixture *f = *state;
@@ -546,6 +546,8 @@ static void test_messages_are_utf8(void **state)
         osf_encoder_open(&e, f->device, path, NULL, &err);
         assert_int_equal(strlen(err.message), sizeof err.message - 1);
         assert_int_equal(pv_utf8_check(err.message, strlen(err.message)), strlen(err.message));
+        assert_memory_equal(err.message + start, path + start, 400);
+        assert_non_null(strstr(err.message, ": cannot be opened: File name too long (errno "));
     }
 }
 
