@@ -25,6 +25,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 
 EXIT_SETUP, EXIT_MODEL, EXIT_OUTPUT = 1, 4, 7  # the last two as of the tools
@@ -80,7 +81,9 @@ def read_pickle(path):
     import torch
 
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused below
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise Refused(f"{path}: {error.strerror or error}") from error
     except Exception as error:
@@ -198,6 +201,38 @@ def configure(path, model, found, channels):
     return config
 
 
+def expected_shapes(path, model):
+    """By the sizes that the tensors themselves tell, which the configuration may not contradict."""
+    from reference import eegpt, osf
+
+    definition = {"osf": osf, "eegpt": eegpt}[model.kind]
+    said = {key: value for key, value in model.config.items() if value is not None}
+    try:
+        told = definition.sizes(model.tensors, said)
+        for key in told:
+            if key in said and said[key] != told[key]:
+                raise Refused(f"{path}: its configuration says {key} = {said[key]}, its tensors "
+                              f"say {told[key]}")
+        return definition.shapes({**said, **told})
+    except KeyError as error:
+        raise Refused(f"{path}: {error} is missing") from error
+    except (IndexError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise Refused(f"{path}: the shapes of its tensors and its configuration make no "
+                      f"{model.kind.upper()}: {error}") from error
+
+
+def check_shapes(path, model):
+    """The tools would refuse it, too, but when the checkpoint may be elsewhere."""
+    for name, expected in expected_shapes(path, model).items():
+        found = model.tensors.get(name)
+        if found is None and name not in ("lead_emb.weight", "chans_id"):  # unused; told by names
+            raise Refused(f"{path}: tensor {name} is missing, expected {expected}")
+        if found is None or list(found.shape) == expected:
+            continue
+        if name != "chans_id" or found.numel() != expected[-1]:
+            raise Refused(f"{path}: tensor {name} is {list(found.shape)}, expected {expected}")
+
+
 def load(path, config=None, channels=()):
     """A Model of what is at `path`; `config` is the path of a JSON file with more to know."""
     tensors, found = read(path)
@@ -206,6 +241,7 @@ def load(path, config=None, channels=()):
     model = choose(path, tensors)
     check_tensors(path, model)
     model.config = configure(path, model, found, channels)
+    check_shapes(path, model)
     return model
 
 

@@ -115,6 +115,37 @@ def patches(config, samples):
     return -(-(samples - size) // stride) + 1
 
 
+def sizes(weights, config):
+    """The configuration that the tensors tell, if they are there and have these ranks. `config`
+    tells the stride, and stands where the tensors leave a choice."""
+    encoder = {name[len("target_encoder."):]: tensor.shape for name, tensor in weights.items()
+               if name.startswith("target_encoder.")}
+    kept, d = encoder["summary_token"][1:]
+    m, ratio = encoder["blocks.0.mlp.fc1.weight"][0], config.get("mlp_ratio", 4.0)
+    told = {"embed_num": kept, "embed_dim": d, "mlp_ratio": ratio if int(d * ratio) == m else m / d,
+            "patch_size": encoder["patch_embed.proj.weight"][3],
+            "depth": sum(name.endswith(".norm1.weight") for name in encoder),
+            "qkv_bias": "blocks.0.attn.qkv.bias" in encoder, "chan_proj_type": "none"}
+    if "chan_proj.proj.bias" in weights:
+        conv = f"chan_proj.proj.{ORIGINAL}" in weights
+        told["chan_proj_type"] = "conv1d_constraint" if conv else "linear"
+        told["n_chans"] = weights[f"chan_proj.proj.{ORIGINAL if conv else 'weight'}"].shape[1]
+        told["n_chans_target"] = len(weights["chan_proj.proj.bias"])
+    elif "chans_id" in weights:
+        told["n_chans"] = weights["chans_id"].numel()
+    else:  # if it is still open, any number up to 62 has the same tensors
+        named = config.get("chs_info") or config.get("ch_names")
+        told["n_chans"] = len(named) if named else config.get("n_chans", 1)
+    probe = weights.get(f"final_layer.probe2.{ORIGINAL}")
+    if probe is not None:
+        own, count = {**told, **config}, probe.shape[1] // PROBE
+        least = told["patch_size"] + (count - 1) * setting(own, "patch_stride")
+        samples = config.get("n_times", least)
+        told["n_outputs"] = probe.shape[0]
+        told["n_times"] = samples if patches(own, samples) == count else least
+    return told
+
+
 def shapes(config):
     """Every tensor of a checkpoint of this configuration, by name. All are floating point but
     `chans_id`, the row of chan_embed of each channel that the encoder sees."""

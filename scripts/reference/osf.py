@@ -43,6 +43,24 @@ def run_block(weights, x, name):
                  norm2=f"{name}.ff.norm", fc1=f"{name}.ff.fn.net.0", fc2=f"{name}.ff.fn.net.3")
 
 
+def sizes(weights, config):
+    """The configuration that the tensors tell, if they are there and have these ranks. `config`
+    tells the leads if no lead_emb does."""
+    patch = weights["to_patch_embedding.weight"].shape
+    lead_wise, groups = int(len(patch) == 4), 1
+    if lead_wise:
+        groups = (len(weights["lead_emb.weight"]) if "lead_emb.weight" in weights
+                  else config.get("num_leads", 12) // patch[2])
+    tokens = weights["pos_embedding"].shape[1] - 1
+    return {"width": weights["cls_token"].shape[2],
+            "depth": sum(name.endswith(".attn.norm.weight") for name in weights),
+            "heads": len(weights["block0.attn.fn.to_qkv.weight"]) // (3 * HEAD),
+            "mlp_dim": len(weights["block0.ff.fn.net.0.weight"]),
+            "lead_wise": lead_wise, "num_leads": groups * patch[-2], "patch_size_time": patch[-1],
+            "patch_size_ch": patch[2] if lead_wise else config.get("patch_size_ch", 4),
+            "seq_len": tokens // groups * patch[-1]}
+
+
 def shapes(config):
     """Every tensor of a checkpoint of this configuration, by name."""
     d, m, inner = config["width"], config["mlp_dim"], HEAD * config["heads"]

@@ -279,11 +279,38 @@ class Conversion(tools.Case):
         self.refused("--channels", {"state_dict": good}, "--channels", "CZ")
         self.refused("beyond the range of f16", {"state_dict": {
             **good, "norm.bias": torch.full((64,), 1e5)}}, "--dtype", "f16")
+        self.refused("norm.bias is missing", {"state_dict": {
+            name: tensor for name, tensor in good.items() if name != "norm.bias"}})
+        self.refused("block1.ff.norm.bias is [63], expected [64]", {"state_dict": {
+            **good, "block1.ff.norm.bias": torch.zeros(63)}})
+        self.refused("make no OSF", {"state_dict": {**good, "cls_token": torch.zeros(64)}})
+        self.refused("'to_patch_embedding.weight' is missing", {"cls_token": good["cls_token"]})
         self.fails(self.script, EXPORT, 4, "No such file", "--input", "none", "--output", "x")
         (self.root / "text").write_text("text")
         self.fails(self.script, EXPORT, 4, "not a checkpoint", "--input", "text", "--output", "x")
         (self.root / "cut").write_bytes(b"\xff" * 8 + b"{")
         self.fails(self.script, EXPORT, 4, "safetensors", "--input", "cut", "--output", "x")
+
+    def test_contradictions(self):
+        """Of tensors and configuration, which the tools would refuse in what came out."""
+        for key, value in (("width", 128), ("depth", 3), ("depth", 1), ("heads", 1), ("mlp_dim", 8),
+                           ("seq_len", 1920), ("num_leads", 8), ("lead_wise", 0)):
+            self.refused(f"its configuration says {key} = {value}, its tensors say {OSF[key]}",
+                         {"state_dict": osf_weights(), "metadata": {**OSF, key: value}})
+        self.refused("says width = wide", {"state_dict": osf_weights(),
+                                           "metadata": {"width": "wide"}})
+        for key, value in (("embed_dim", 32), ("n_chans", 4), ("depth", 1), ("depth", 3),
+                           ("n_outputs", 3), ("n_times", 600), ("mlp_ratio", 3),
+                           ("chan_proj_type", "linear"), ("n_chans_target", 18),
+                           ("qkv_bias", False)):
+            (self.root / "e.json").write_text(json.dumps({**EEGPT, key: value}))
+            self.refused(f"its configuration says {key} = {value}, its tensors say",
+                         eegpt_weights(), "--config", "e.json")
+        (self.root / "e.json").write_text(json.dumps({**EEGPT, "mlp_ratio": "high"}))
+        self.refused("make no EEGPT", eegpt_weights(), "--config", "e.json")
+        (self.root / "e.json").write_text(json.dumps({**EEGPT, "mlp_ratio": 4.001, "n_times": 510}))
+        _, config, _ = self.export(self.save("same.pth", eegpt_weights()), "--config", "e.json")
+        self.assertEqual((config["mlp_ratio"], config["n_times"]), (4.001, 510))
 
     def test_output_that_can_not_be_written(self):
         name = self.save("fine.pth", {"state_dict": osf_weights()})
