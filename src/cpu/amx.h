@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* AMX's tiles as gemm_amx*.c use them: eight tiles of 16 rows of 64 bytes, four of them the sums of
- * a block of y, 32 rows x 32 columns. Included by files that are compiled for AMX alone. */
+ * a block of y, and what is done to sums until they are y: a little between any two products of the
+ * block that follows, while the vector units are idle. Included by files that are compiled for AMX
+ * alone. */
 #ifndef PV_CPU_AMX_H
 #define PV_CPU_AMX_H
 
 #include "cpu/cpu.h"
+#include "cpu/vec_avx512.h"
+#include "cpu/vec_math.h"
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -12,15 +16,12 @@
 /* A tile holds 16 x 32 of bf16, in pairs, or 16 x 16 of float32. */
 enum {
     AMX_TILE = 16,
-    AMX_STEP = 32,             /* of k, that one product of tiles takes */
-    AMX_PANEL = 2 * AMX_TILE,  /* columns of y, two tiles wide */
-    AMX_BLOCK = 2 * AMX_TILE,  /* rows of y, two tiles high */
-    AMX_WORDS = AMX_TILE * AMX_STEP, /* bf16 of a tile */
-    AMX_SUMS_STRIDE = AMX_PANEL * sizeof(float)
+    AMX_STEP = 32,                      /* of k, that one product of tiles takes */
+    AMX_SUMS = 4 * AMX_TILE * AMX_TILE, /* of a block */
+    AMX_UNIT = 2 * AMX_TILE             /* columns of a row that an epilogue does at once */
 };
 
 typedef uint16_t amx_bf16;
-typedef float amx_sums[AMX_BLOCK][AMX_PANEL]; /* of a block */
 
 /* gcc 12 thinks that tiles neither read nor write memory. */
 #define AMX_BARRIER() __asm__ volatile("" ::: "memory")
@@ -41,15 +42,17 @@ static inline void amx_configure(void)
     AMX_BARRIER();
 }
 
-/* Tiles 0 to 3 begin at `sums`, or at zero. */
-static inline __attribute__((always_inline)) void amx_begin(amx_sums sums, int accumulate)
+/* Tiles 0 to 3, one after the other with so many floats between them, begin at `sums`, or at
+ * zero. Their rows are `stride` floats apart. */
+static inline __attribute__((always_inline)) void amx_begin(const float *sums, size_t stride,
+                                                            const size_t at[4], int accumulate)
 {
     AMX_BARRIER();
     if (accumulate) {
-        _tile_loadd(0, sums[0], AMX_SUMS_STRIDE);
-        _tile_loadd(1, sums[0] + AMX_TILE, AMX_SUMS_STRIDE);
-        _tile_loadd(2, sums[AMX_TILE], AMX_SUMS_STRIDE);
-        _tile_loadd(3, sums[AMX_TILE] + AMX_TILE, AMX_SUMS_STRIDE);
+        _tile_loadd(0, sums + at[0], stride * sizeof(float));
+        _tile_loadd(1, sums + at[1], stride * sizeof(float));
+        _tile_loadd(2, sums + at[2], stride * sizeof(float));
+        _tile_loadd(3, sums + at[3], stride * sizeof(float));
     } else {
         _tile_zero(0);
         _tile_zero(1);
@@ -58,96 +61,130 @@ static inline __attribute__((always_inline)) void amx_begin(amx_sums sums, int a
     }
 }
 
-static inline __attribute__((always_inline)) void amx_end(amx_sums sums)
+static inline __attribute__((always_inline)) void amx_end(float *sums, size_t stride,
+                                                          const size_t at[4])
 {
-    _tile_stored(0, sums[0], AMX_SUMS_STRIDE);
-    _tile_stored(1, sums[0] + AMX_TILE, AMX_SUMS_STRIDE);
-    _tile_stored(2, sums[AMX_TILE], AMX_SUMS_STRIDE);
-    _tile_stored(3, sums[AMX_TILE] + AMX_TILE, AMX_SUMS_STRIDE);
+    _tile_stored(0, sums + at[0], stride * sizeof(float));
+    _tile_stored(1, sums + at[1], stride * sizeof(float));
+    _tile_stored(2, sums + at[2], stride * sizeof(float));
+    _tile_stored(3, sums + at[3], stride * sizeof(float));
     AMX_BARRIER();
 }
 
 /* Rows of y that a block's sums will be written to: fetched while it is multiplied, since stores
  * that wait for their lines took a fifth of the time. */
 typedef struct amx_fetch {
-    const float *row;
-    size_t stride, left, each; /* floats, rows, rows at a step */
+    const char *row;
+    size_t stride, bytes, left, each; /* bytes, bytes, rows, rows at a step */
 } amx_fetch;
-
-/* Of block b of rows [m0, m1), at `column`, in `steps` of k. */
-static inline amx_fetch amx_fetch_of(const cpu_linear *op, const size_t m[2], size_t b,
-                                     size_t column, size_t steps)
-{
-    size_t first = m[0] + b * AMX_BLOCK, left = m[1] - first;
-    return (amx_fetch){.row = op->y + first * op->y_stride + column,
-                       .stride = op->y_stride,
-                       .left = left < AMX_BLOCK ? left : AMX_BLOCK,
-                       .each = (AMX_BLOCK + steps - 1) / steps};
-}
 
 static inline __attribute__((always_inline)) void amx_fetch_step(amx_fetch *f)
 {
-    for (size_t i = 0; i < f->each && f->left; i++, f->left--, f->row += f->stride) {
-        __builtin_prefetch(f->row, 1, 2);
-        __builtin_prefetch(f->row + AMX_TILE, 1, 2);
+    for (size_t i = 0; i < f->each && f->left; i++, f->left--, f->row += f->stride)
+        for (size_t b = 0; b < f->bytes; b += 64)
+            __builtin_prefetch(f->row + b, 1, 2);
+}
+
+/* What is still to be done to the sums of a block. Units of 32 columns, row after row. */
+typedef struct amx_epilogue {
+    const float *sums; /* of the next unit's row */
+    char *y;           /* the same row, at the block's first column */
+    const float *bias; /* at the block's first column, or NULL */
+    size_t sums_stride, y_stride; /* floats, bytes */
+    size_t left;                  /* units */
+    size_t wide, next;            /* units of a row; which comes next */
+    uint64_t lanes;               /* columns that y has, a bit each */
+    bool accumulate, gelu, half;  /* half: y is bf16 */
+} amx_epilogue;
+
+/* Of a block that begins at (row, column) of y and has `rows` of its own, `columns` at most. */
+static inline amx_epilogue amx_epilogue_of(const cpu_linear *op, const float *sums, size_t row,
+                                           size_t rows, size_t column, size_t columns)
+{
+    size_t exist = op->n - column < columns ? op->n - column : columns;
+    size_t size = op->y_half ? sizeof(amx_bf16) : sizeof(float);
+    size_t wide = (exist + AMX_UNIT - 1) / AMX_UNIT;
+    return (amx_epilogue){.sums = sums,
+                          .y = (char *)op->y + row * op->y_stride * sizeof(float) + column * size,
+                          .bias = op->bias ? op->bias + column : NULL,
+                          .sums_stride = columns,
+                          .y_stride = op->y_stride * sizeof(float),
+                          .left = rows * wide,
+                          .wide = wide,
+                          .lanes = exist < 64 ? ((uint64_t)1 << exist) - 1 : UINT64_MAX,
+                          .half = op->y_half};
+}
+
+/* The same rows of y, to be fetched in `steps`. */
+static inline amx_fetch amx_fetch_of(const amx_epilogue *e, size_t steps)
+{
+    size_t rows = e->left / e->wide, size = e->half ? sizeof(amx_bf16) : sizeof(float);
+    return (amx_fetch){.row = e->y,
+                       .stride = e->y_stride,
+                       .bytes = e->wide * AMX_UNIT * size,
+                       .left = rows,
+                       .each = (rows + steps - 1) / steps};
+}
+
+/* x Phi(x) for a result that is rounded to bf16: Phi is 1/2 and an odd polynomial, minimax (by
+ * linear programming) on [-4.25, 4.25], where it leaves [0, 1] by 6e-6, so that what is below is 0.
+ * At most 8.7e-5 off for |x| < 4.25. */
+PV_INLINE vec amx_gelu_bf16(vec x)
+{
+    const vec t = vec_max(vec_set(-4.25f), vec_min(vec_set(4.25f), x));
+    const vec s = vec_mul(t, t);
+    vec p = vec_set(-8.28833375e-10f);
+    p = vec_fma(p, s, vec_set(7.45492653e-8f));
+    p = vec_fma(p, s, vec_set(-2.90739645e-6f));
+    p = vec_fma(p, s, vec_set(6.50896367e-5f));
+    p = vec_fma(p, s, vec_set(-9.37131740e-4f));
+    p = vec_fma(p, s, vec_set(9.24454486e-3f));
+    p = vec_fma(p, s, vec_set(-6.54286849e-2f));
+    p = vec_fma(p, s, vec_set(0.398404698f));
+    return vec_mul(x, vec_max(vec_set(0.0f), vec_fma(p, t, vec_set(0.5f))));
+}
+
+/* The next unit. `exact`: a result of float32. */
+static inline __attribute__((always_inline)) void amx_finish_unit(amx_epilogue *e, bool exact)
+{
+    const size_t first = e->next * AMX_UNIT;
+    const uint32_t lanes = (uint32_t)(e->lanes >> first);
+    const __mmask16 left = (__mmask16)lanes, right = (__mmask16)(lanes >> AMX_TILE);
+    const float *sums = e->sums + first;
+    const size_t second = right ? AMX_TILE : 0;
+    float *y = (float *)(void *)e->y + (e->half ? 0 : first);
+    vec a = vec_load(sums), b = vec_load(sums + AMX_TILE);
+    if (e->accumulate) {
+        a = vec_add(a, _mm512_maskz_loadu_ps(left, y));
+        b = vec_add(b, _mm512_maskz_loadu_ps(right, y + second));
+    }
+    if (e->bias) {
+        a = vec_add(a, _mm512_maskz_loadu_ps(left, e->bias + first));
+        b = vec_add(b, _mm512_maskz_loadu_ps(right, e->bias + first + second));
+    }
+    if (e->gelu) {
+        a = exact ? gelu_of(a) : amx_gelu_bf16(a);
+        b = exact ? gelu_of(b) : amx_gelu_bf16(b);
+    }
+    if (e->half) {
+        const __m512bh pair = _mm512_cvtne2ps_pbh(b, a);
+        _mm512_mask_storeu_epi16((amx_bf16 *)(void *)e->y + first, lanes, (__m512i)pair);
+    } else {
+        _mm512_mask_storeu_ps(y, left, a);
+        _mm512_mask_storeu_ps(y + second, right, b);
+    }
+    if (++e->next == e->wide) {
+        e->next = 0;
+        e->sums += e->sums_stride;
+        e->y += e->y_stride;
     }
 }
 
-/* y (+)= the sums of a panel, for rows [m0, m1) and the columns from `column` on that y has. Behind
- * the last k the epilogue is applied to the sums, while they are in cache. */
-static inline void amx_store(const cpu_linear *op, const pv_kernels *kernels, amx_sums *sums,
-                             const size_t m[2], size_t column, bool accumulate, bool last)
+static inline __attribute__((always_inline)) void amx_finish(amx_epilogue *e, size_t units,
+                                                             bool exact)
 {
-    size_t columns = op->n - column < AMX_PANEL ? op->n - column : AMX_PANEL;
-    uint32_t lanes = columns == AMX_PANEL ? 0xffffffffu : (1u << columns) - 1;
-    __mmask16 left = (__mmask16)lanes, right = (__mmask16)(lanes >> AMX_TILE);
-    const float *bias = op->bias ? op->bias + column : NULL;
-    float *row = sums[0][0];
-    for (size_t i = m[0]; i < m[1]; i++, row += AMX_PANEL) {
-        float *y = op->y + i * op->y_stride + column;
-        if (accumulate) {
-            __m512 a = _mm512_maskz_loadu_ps(left, y);
-            __m512 b = _mm512_maskz_loadu_ps(right, right ? y + AMX_TILE : y);
-            _mm512_storeu_ps(row, _mm512_add_ps(_mm512_loadu_ps(row), a));
-            _mm512_storeu_ps(row + AMX_TILE, _mm512_add_ps(_mm512_loadu_ps(row + AMX_TILE), b));
-        }
-        if (last && op->epilogue == PV_GELU)
-            kernels->bias_gelu(row, bias, columns);
-        else if (last && bias)
-            kernels->bias(row, bias, columns);
-        _mm512_mask_storeu_ps(y, left, _mm512_loadu_ps(row));
-        if (right)
-            _mm512_mask_storeu_ps(y + AMX_TILE, right, _mm512_loadu_ps(row + AMX_TILE));
-    }
-}
-
-/* How a file multiplies: so many rows, and of k, at a time, which `take` brings into the workspace
- * from x [rows, k], and then rows [m, m1) of y, columns [n, n1), for k in [k, k1). */
-typedef struct amx_method {
-    size_t rows, depth;
-    void (*take)(const float *x, size_t stride, size_t rows, size_t k, void *workspace);
-    void (*multiply)(const cpu_linear *op, const pv_kernels *kernels, void *workspace,
-                     const size_t m[2], const size_t n[2], const size_t k[2]);
-} amx_method;
-
-/* A thread's share of y. */
-static inline void amx_walk(const cpu_linear *op, const cpu_team *team, const amx_method *way)
-{
-    size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, AMX_PANEL, rows, columns);
-    if (rows[0] == rows[1] || columns[0] == columns[1])
-        return;
-    amx_configure();
-    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += way->rows) {
-        size_t m[2] = {m0, rows[1] - m0 < way->rows ? rows[1] : m0 + way->rows};
-        for (size_t k0 = 0; k0 < op->k; k0 += way->depth) {
-            size_t k[2] = {k0, op->k - k0 < way->depth ? op->k : k0 + way->depth};
-            way->take(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0,
-                      team->workspace);
-            way->multiply(op, team->kernels, team->workspace, m, columns, k);
-        }
-    }
-    _tile_release();
+    for (; units > 0 && e->left; units--, e->left--)
+        amx_finish_unit(e, exact);
 }
 
 #endif

@@ -54,9 +54,13 @@ typedef struct cpu_linear {
     const float *x, *bias; /* bias may be NULL */
     float *y;
     size_t m, n, k, x_stride, y_stride;
+    bool x_half, y_half; /* bf16: see cpu_gemm.to_operand */
     const void *weight; /* packed */
     pv_epilogue epilogue;
 } cpu_linear;
+
+/* Writes n numbers in a form of operands. */
+typedef void (*cpu_operand_fn)(const float *numbers, size_t n, void *operand);
 
 /* A way to multiply: the layout of a weight and the code that reads it, so that neither meets a
  * stranger. */
@@ -64,7 +68,7 @@ struct cpu_gemm {
     const char *name; /* for profiles; NULL: that of the kernels' instruction set */
     bool alone;       /* run is called by one thread for the whole product, outside of any team */
     bool needs_amx;   /* the process must have been granted AMX's registers */
-    size_t workspace_floats; /* of each thread */
+    size_t (*workspace)(const cpu_linear *op); /* floats of each thread; NULL: none */
     /* Bytes that a packed W [n, k] takes. */
     size_t (*packed_bytes)(const pv_kernels *kernels, size_t n, size_t k);
     /* Rows that one call of pack wants to begin at a multiple of. */
@@ -74,6 +78,9 @@ struct cpu_gemm {
                  void *packed);
     /* This thread's part of args->linear, epilogue included (alone: without it). */
     cpu_run_fn run;
+    /* Writes n numbers as run takes x (x_half) and gives y (y_half), where a row is a multiple of
+     * 32. NULL: it has no form but float32. */
+    cpu_operand_fn to_operand;
 };
 
 /* Own kernels over packed panels: a row's bits depend on neither its batch nor the threads. */
@@ -99,10 +106,18 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
 void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
                  size_t columns[2]);
 
+/* `total` in parts of nearly one size, multiples of `unit` but for the last, of at most `most`. */
+static inline size_t pv_cpu_evenly(size_t total, size_t most, size_t unit)
+{
+    size_t parts = (total + most - 1) / most, each = (total + parts - 1) / parts;
+    return (each + unit - 1) / unit * unit;
+}
+
 /* The plan half of the backend (plan.c). */
 psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err);
 psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err);
 psgvit_status pv_cpu_plan_start(pv_plan *plan, psgvit_error *err);
+pv_tensor pv_cpu_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
 void pv_cpu_plan_destroy(pv_plan *plan);
 extern const pv_ops pv_cpu_ops;
 

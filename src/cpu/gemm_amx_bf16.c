@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Matrix products on AMX tiles in bf16: weights are kept in it, activations are rounded to it as
- * they are packed, sums are float32. One product of tiles does what takes gemm_amx.c six, so that
- * everything is bound by how fast the tiles are fed: weights come from memory once for MC rows, a
- * chunk of them stays in L1 while the rows pass by from L2.
+ * Matrix products on AMX tiles in bf16: weights are kept in it, activations come in it, or are
+ * rounded to it first, sums are float32. One product of tiles does what takes gemm_amx.c six, so
+ * that everything is bound by how fast the tiles are fed, from L2 above all: a chunk of W, 64
+ * columns wide, stays in L1 while rows pass by, 16 at a time, each tile of which meets four of W.
  */
 #include "cpu/gemm_bf16.h"
 #include "cpu/steps.h"
@@ -14,117 +14,241 @@
 
 #include <string.h>
 
-/* By measurement (2 threads of an Intel Xeon with AMX, 2026-11-22; GFLOP/s of OSF-base's linear
- * layers at 1456 rows): KC 256 1845, 384 1553, 768 1570; MC 128, 256 and 512 within noise. */
+/* Minima of a pass (2 threads of an Intel Xeon with AMX, 2026-11-23) of EEGPT, 22 channels x 4000
+ * and 58 x 1024 x 8, depth 8, and of OSF-base, 16 epochs: with x loaded past L1 17.2, 579 and 159
+ * ms; through L1 28.0, 776 and 162; KC 192 21.4, 686 and 192. Blocks of 32 x 32 over float32, which
+ * each layer rounded: 23.9, 800 and 187. */
 enum {
-    MC = 256,  /* rows of x that stay in L2 ... */
-    KO = 1536, /* ... for this much of k: 786 KB */
-    KC = 256,  /* of a panel of W that stays in L1: 16 KB */
+    PANEL = 2 * PV_BF16_PANEL, /* columns of y, four tiles wide */
+    BLOCK = AMX_TILE,          /* rows of y */
+    MOST_ROWS = 512,           /* of x between two passes over W ... */
+    MOST_X = 5 << 18,          /* ... and bytes of them, that stay in L2 */
+    KC = 256,                  /* of a panel of W that stays in L1: 32 KB */
     LINE = 64 / sizeof(amx_bf16)
 };
 
 /* What a thread works in. */
 typedef struct amx_work {
-    amx_sums sums[MC / AMX_BLOCK]; /* of one panel */
-    amx_bf16 x[MC / AMX_TILE][KO / AMX_STEP][AMX_WORDS];
+    float sums[MOST_ROWS / BLOCK][AMX_SUMS]; /* of one panel */
+    amx_bf16 x[]; /* rows whose tiles can't be loaded from where they are, x_row() apart */
 } amx_work;
 
-/* Rows [0, rows) of x at k in [0, width), zeros to fill the last tiles. */
-static void round_x(const float *x, size_t stride, size_t rows, size_t width, void *workspace)
+/* bf16 of a row in amx_work: with a line more than it takes, neighbours lie in different sets. */
+static size_t x_row(size_t k)
 {
-    amx_work *work = workspace;
-    size_t padded = (rows + AMX_BLOCK - 1) / AMX_BLOCK * AMX_BLOCK;
-    for (size_t m = 0; m < padded; m++)
-        for (size_t k = 0; k < width; k += AMX_STEP) {
-            size_t left = m < rows ? width - k : 0;
-            uint32_t lanes = left >= AMX_STEP ? 0xffffffffu : (1u << left) - 1;
-            const float *from = m < rows ? x + m * stride + k : x;
-            __m512 low = _mm512_maskz_loadu_ps((__mmask16)lanes, from), high = _mm512_setzero_ps();
-            if (lanes >> AMX_TILE)
-                high = _mm512_maskz_loadu_ps((__mmask16)(lanes >> AMX_TILE), from + AMX_TILE);
-            __m512bh pair = _mm512_cvtne2ps_pbh(high, low);
-            memcpy(work->x[m / AMX_TILE][k / AMX_STEP] + m % AMX_TILE * AMX_STEP, &pair,
-                   sizeof pair);
-        }
+    return pv_bf16_padded(k) + LINE;
 }
 
-/* Lines of memory that come next, some fetched at each step. */
+/* Rows of x that are multiplied by all of W at a time. */
+static size_t most_rows(size_t k)
+{
+    size_t rows = MOST_X / sizeof(amx_bf16) / x_row(k) / BLOCK * BLOCK;
+    return rows < BLOCK ? BLOCK : rows > MOST_ROWS ? MOST_ROWS : rows;
+}
+
+static size_t amx_workspace(const cpu_linear *op)
+{
+    size_t rows = op->x_half ? BLOCK : most_rows(op->k);
+    return (sizeof(amx_work) + rows * x_row(op->k) * sizeof(amx_bf16)) / sizeof(float);
+}
+
+/* ---- x ---- */
+
+/* 32 of k, of which `width` exist; the others become 0. */
+static inline __m512i round_step(const float *from, size_t width)
+{
+    uint32_t lanes = width >= AMX_STEP ? 0xffffffffu : (1u << width) - 1;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)lanes, from), high = _mm512_setzero_ps();
+    if (lanes >> AMX_TILE)
+        high = _mm512_maskz_loadu_ps((__mmask16)(lanes >> AMX_TILE), from + AMX_TILE);
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+static void amx_to_operand(const float *row, size_t n, void *operand)
+{
+    amx_bf16 *to = operand;
+    for (size_t k = 0; k < n; k += AMX_STEP) {
+        uint32_t lanes = n - k >= AMX_STEP ? 0xffffffffu : (1u << (n - k)) - 1;
+        _mm512_mask_storeu_epi16(to + k, lanes, round_step(row + k, n - k));
+    }
+}
+
+/* Where the tiles of rows [m, m1) are loaded from: the first `direct` from x itself, the others
+ * from copies. */
+typedef struct x_rows {
+    const amx_bf16 *x, *copies;
+    size_t x_stride, copies_stride; /* bf16 */
+    size_t direct;
+} x_rows;
+
+/* Copies what is float32, or the rows of a last block that is not full, with zeros to fill it. */
+static x_rows take(const cpu_linear *op, const size_t m[2], amx_work *work)
+{
+    size_t rows = m[1] - m[0], padded = (rows + BLOCK - 1) / BLOCK * BLOCK, row = x_row(op->k);
+    x_rows x = {.x = (const amx_bf16 *)(const void *)(op->x + m[0] * op->x_stride),
+                .copies = work->x,
+                .x_stride = op->x_stride * sizeof(float) / sizeof(amx_bf16),
+                .copies_stride = row,
+                .direct = op->x_half ? rows / BLOCK * BLOCK : 0};
+    for (size_t i = x.direct; i < padded; i++) {
+        amx_bf16 *to = work->x + (i - x.direct) * row;
+        if (i >= rows)
+            memset(to, 0, row * sizeof *to);
+        else if (op->x_half)
+            memcpy(to, x.x + i * x.x_stride, op->k * sizeof *to);
+        else
+            for (size_t k = 0; k < op->k; k += AMX_STEP)
+                _mm512_storeu_si512(
+                    to + k, round_step(op->x + (m[0] + i) * op->x_stride + k, op->k - k));
+    }
+    return x;
+}
+
+/* ---- the product ---- */
+
+/* Lines of W that come next, some fetched at each step: of a panel and of the one beside it. */
 typedef struct ahead {
     const amx_bf16 *line, *end;
-    size_t each;
+    size_t beside, each;
 } ahead;
 
-/* sums (+)= x W^T for one block and `steps` of k. */
-static void block(amx_bf16 (*x0)[AMX_WORDS], amx_bf16 (*x1)[AMX_WORDS],
-                  const amx_bf16 *w, size_t steps, amx_sums sums, int accumulate, ahead *next,
-                  amx_fetch y)
+static inline __attribute__((always_inline)) void fetch(ahead *next)
 {
-    enum { W_STRIDE = AMX_PANEL * 2 * sizeof(amx_bf16) };
-    const amx_bf16 *line = next->line;
-    amx_begin(sums, accumulate);
-    for (size_t k = 0; k < steps; k++, w += AMX_STEP * AMX_PANEL) {
-        _tile_loadd(4, x0[k], 64);
-        _tile_loadd(6, w, W_STRIDE);
-        _tile_loadd(7, w + AMX_STEP, W_STRIDE);
-        _tile_loadd(5, x1[k], 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-        for (size_t i = 0; i < next->each && line < next->end; i++, line += LINE)
-            _mm_prefetch((const char *)line, _MM_HINT_T1);
-        amx_fetch_step(&y);
+    for (size_t i = 0; i < next->each && next->line < next->end; i++, next->line += LINE) {
+        _mm_prefetch((const char *)next->line, _MM_HINT_T1);
+        _mm_prefetch((const char *)(next->line + next->beside), _MM_HINT_T1);
     }
-    amx_end(sums);
-    next->line = line;
 }
 
-/* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), which of x is in work->x. */
-static void multiply(const cpu_linear *op, const pv_kernels *kernels, void *workspace,
-                     const size_t m[2], const size_t n[2], const size_t k[2])
+static const size_t sums_at[4] = {0, AMX_TILE, 2 * AMX_TILE, 3 * AMX_TILE};
+
+/* sums (+)= x W^T for one block and `steps` of k, whose W is at `w` and `beside` behind it. Between
+ * the products the block before is finished. */
+static void block(const amx_bf16 *x, size_t x_stride, const amx_bf16 *w, size_t beside,
+                  size_t steps, float *sums, int accumulate, ahead *next, amx_fetch y,
+                  amx_epilogue *before)
 {
-    amx_work *work = workspace;
-    bool accumulate = k[0] > 0 || op->epilogue == PV_ADD;
-    const amx_bf16 *weight = op->weight;
-    size_t k_padded = pv_bf16_padded(op->k), steps = pv_bf16_padded(k[1] - k[0]) / AMX_STEP;
-    size_t chunks = (steps * AMX_STEP + KC - 1) / KC, longest = (steps + chunks - 1) / chunks;
-    size_t blocks = (m[1] - m[0] + AMX_BLOCK - 1) / AMX_BLOCK;
-    for (size_t column = n[0]; column < n[1]; column += AMX_PANEL) {
-        const amx_bf16 *panel = weight + column * k_padded + k[0] * AMX_PANEL;
-        for (size_t first = 0; first < steps; first += longest) {
-            size_t count = steps - first < longest ? steps - first : longest;
-            bool last = first + count == steps, end = last && column + AMX_PANEL >= n[1];
-            const amx_bf16 *w = panel + first * AMX_STEP * AMX_PANEL;
-            const amx_bf16 *behind = last ? panel + k_padded * AMX_PANEL
-                                          : w + count * AMX_STEP * AMX_PANEL;
-            size_t lines = end ? 0 : count * AMX_STEP * AMX_PANEL / LINE;
-            ahead next = {behind, behind + lines * LINE, (lines / count + blocks - 1) / blocks};
-            for (size_t b = 0; b < blocks; b++) {
-                amx_fetch y = {0};
-                if (last)
-                    y = amx_fetch_of(op, m, b, column, count);
-                block(work->x[2 * b] + first, work->x[2 * b + 1] + first, w, count, work->sums[b],
-                      first > 0, &next, y);
-            }
-        }
-        amx_store(op, kernels, work->sums, m, column, accumulate, k[1] == op->k);
+    enum { W_STRIDE = PV_BF16_PANEL * 2 * sizeof(amx_bf16) };
+    const size_t units = (before->left + 4 * steps - 1) / (4 * steps);
+    const size_t stride = x_stride * sizeof *x;
+    amx_epilogue rest = *before;
+    ahead lines = *next;
+    amx_begin(sums, PANEL, sums_at, accumulate);
+    for (size_t k = 0; k < steps; k++, x += AMX_STEP, w += AMX_STEP * PV_BF16_PANEL) {
+        _tile_stream_loadd(4, x, stride);
+        _tile_loadd(5, w, W_STRIDE);
+        _tile_dpbf16ps(0, 4, 5);
+        amx_finish(&rest, units, false);
+        _tile_loadd(6, w + AMX_STEP, W_STRIDE);
+        _tile_dpbf16ps(1, 4, 6);
+        amx_finish(&rest, units, false);
+        _tile_loadd(7, w + beside, W_STRIDE);
+        _tile_dpbf16ps(2, 4, 7);
+        amx_finish(&rest, units, false);
+        _tile_loadd(5, w + beside + AMX_STEP, W_STRIDE);
+        _tile_dpbf16ps(3, 4, 5);
+        amx_finish(&rest, units, false);
+        fetch(&lines);
+        amx_fetch_step(&y);
     }
+    amx_end(sums, PANEL, sums_at);
+    *next = lines;
+    before->left = 0;
+}
+
+/* A chunk of a panel of W. */
+typedef struct w_chunk {
+    const amx_bf16 *at;
+    size_t beside;       /* bf16 to the panel beside it, or 0: there is none */
+    size_t first, steps; /* of k, in steps */
+} w_chunk;
+
+static w_chunk chunk_at(const cpu_linear *op, size_t column, size_t first, size_t longest)
+{
+    size_t padded = pv_bf16_padded(op->k), left = padded / AMX_STEP - first;
+    return (w_chunk){.at = (const amx_bf16 *)op->weight + column * padded +
+                           first * AMX_STEP * PV_BF16_PANEL,
+                     .beside = op->n - column > PV_BF16_PANEL ? padded * PV_BF16_PANEL : 0,
+                     .first = first,
+                     .steps = left < longest ? left : longest};
+}
+
+/* To fetch a chunk in so many steps. */
+static ahead ahead_of(const w_chunk *c, size_t steps)
+{
+    size_t words = c->steps * AMX_STEP * PV_BF16_PANEL;
+    return (ahead){c->at, c->at + words, c->beside, (words / LINE + steps - 1) / steps};
+}
+
+/* All blocks of rows [m, m1) by one chunk, the last of its panel if `full`. */
+static void multiply_chunk(const cpu_linear *op, amx_work *work, const x_rows *x,
+                           const size_t m[2], size_t column, const w_chunk *c, bool full,
+                           ahead next, amx_epilogue *before)
+{
+    for (size_t row = m[0], b = 0; row < m[1]; row += BLOCK, b++) {
+        size_t rows = m[1] - row < BLOCK ? m[1] - row : BLOCK, i = b * BLOCK;
+        bool direct = i < x->direct;
+        const amx_bf16 *from = direct ? x->x + i * x->x_stride
+                                      : x->copies + (i - x->direct) * x->copies_stride;
+        amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column, PANEL);
+        e.accumulate = op->epilogue == PV_ADD;
+        e.gelu = op->epilogue == PV_GELU;
+        block(from + c->first * AMX_STEP, direct ? x->x_stride : x->copies_stride, c->at,
+              c->beside, c->steps, work->sums[b], c->first > 0, &next,
+              full ? amx_fetch_of(&e, c->steps) : (amx_fetch){0}, before);
+        if (full)
+            *before = e;
+    }
+}
+
+/* Rows [m, m1) of y, columns [n, n1). */
+static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], const size_t n[2])
+{
+    const x_rows x = take(op, m, work);
+    size_t steps = pv_bf16_padded(op->k) / AMX_STEP, blocks = (m[1] - m[0] + BLOCK - 1) / BLOCK;
+    size_t longest = pv_cpu_evenly(steps, KC / AMX_STEP, 1);
+    amx_epilogue before = {0};
+    for (size_t column = n[0]; column < n[1]; column += PANEL)
+        for (size_t first = 0; first < steps; first += longest) {
+            w_chunk chunk = chunk_at(op, column, first, longest);
+            bool full = first + chunk.steps == steps, end = full && column + PANEL >= n[1];
+            ahead next = {0};
+            if (!end) {
+                w_chunk behind = full ? chunk_at(op, column + PANEL, 0, longest)
+                                      : chunk_at(op, column, first + longest, longest);
+                next = ahead_of(&behind, blocks * chunk.steps);
+            }
+            multiply_chunk(op, work, &x, m, column, &chunk, full, next, &before);
+        }
+    amx_finish(&before, SIZE_MAX, false);
 }
 
 static void amx_bf16_run(const cpu_args *args, const cpu_team *team)
 {
-    static const amx_method method = {MC, KO, round_x, multiply};
-    amx_walk(&args->linear, team, &method);
+    const cpu_linear *op = &args->linear;
+    size_t rows[2], columns[2];
+    pv_cpu_grid(team, op->m, op->n, PANEL, rows, columns);
+    if (rows[0] == rows[1] || columns[0] == columns[1])
+        return;
+    amx_configure();
+    size_t each = pv_cpu_evenly(rows[1] - rows[0], most_rows(op->k), BLOCK);
+    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += each) {
+        size_t m[2] = {m0, rows[1] - m0 < each ? rows[1] : m0 + each};
+        multiply(op, (amx_work *)(void *)team->workspace, m, columns);
+    }
+    _tile_release();
 }
 
 const cpu_gemm pv_cpu_gemm_amx_bf16 = {
     .name = "amx bf16",
     .needs_amx = true,
-    .workspace_floats = sizeof(amx_work) / sizeof(float),
+    .workspace = amx_workspace,
     .packed_bytes = pv_bf16_packed_bytes,
     .pack_rows = pv_bf16_pack_rows,
     .pack = pv_bf16_pack,
     .run = amx_bf16_run,
+    .to_operand = amx_to_operand,
+
 };
 
 #endif

@@ -166,9 +166,15 @@ static void bf16_run(const cpu_args *args, const cpu_team *team)
     }
 }
 
+static size_t bf16_workspace(const cpu_linear *op)
+{
+    (void)op;
+    return sizeof(bf16_work) / sizeof(float);
+}
+
 const cpu_gemm pv_cpu_gemm_avx512_bf16 = {
     .name = "avx512 bf16",
-    .workspace_floats = sizeof(bf16_work) / sizeof(float),
+    .workspace = bf16_workspace,
     .packed_bytes = pv_bf16_packed_bytes,
     .pack_rows = pv_bf16_pack_rows,
     .pack = pv_bf16_pack,

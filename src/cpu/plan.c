@@ -92,6 +92,24 @@ static cpu_rows resolve(pv_tensor t)
     return (cpu_rows){t.buffer->host + t.offset, t.rows, t.cols, t.stride};
 }
 
+/* An operand's form is the precision that it is for. Rows without gaps stay without. */
+pv_tensor pv_cpu_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
+{
+    const cpu_device *device = (const cpu_device *)plan->device;
+    if (!device->gemm[store->precision]->to_operand || t.cols % 32 != 0)
+        return t;
+    t.form = (int)store->precision;
+    t.half = true;
+    if (t.stride == t.cols)
+        t.stride /= 2;
+    return t;
+}
+
+static cpu_operand_fn to_operand(const pv_plan *plan, pv_tensor t)
+{
+    return t.form ? ((const cpu_device *)plan->device)->gemm[t.form]->to_operand : NULL;
+}
+
 static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
                                   pv_tensor y, psgvit_error *err)
 {
@@ -127,6 +145,8 @@ static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *
         .k = from.cols,
         .x_stride = from.stride,
         .y_stride = to.stride,
+        .x_half = x.half,
+        .y_half = y.half,
         .weight = matrix->packed,
         .epilogue = epilogue,
     };
@@ -135,7 +155,8 @@ static psgvit_status linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
     op->alone = gemm->alone;
-    need_workspace((cpu_plan *)plan, gemm->workspace_floats);
+    if (gemm->workspace)
+        need_workspace((cpu_plan *)plan, gemm->workspace(&linear));
     if (gemm->alone && !(op = append(plan, pv_cpu_run_epilogue, err)))
         return PSGVIT_E_MEMORY;
     op->as.linear = linear;
@@ -161,7 +182,10 @@ static psgvit_status layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight 
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.layernorm = (cpu_layernorm){resolve(x), resolve(y), resolve(weight->gamma).at,
-                                       resolve(weight->beta).at, weight->eps};
+                                       resolve(weight->beta).at, weight->eps,
+                                       to_operand(plan, y)};
+    if (y.form)
+        need_workspace((cpu_plan *)plan, y.cols);
     return PSGVIT_OK;
 }
 
@@ -172,8 +196,10 @@ static psgvit_status attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tenso
     cpu_op *op = append(plan, pv_cpu_run_attention, err);
     if (!op)
         return PSGVIT_E_MEMORY;
-    op->as.attention = (cpu_attention){resolve(q), resolve(k), resolve(v), resolve(y), *shape};
-    need_workspace(p, p->device->kernels->attention_workspace(shape->keys, shape->dim));
+    op->as.attention = (cpu_attention){resolve(q), resolve(k), resolve(v),
+                                       resolve(y), *shape,     to_operand(plan, y)};
+    need_workspace(p, pv_cpu_attention_floats(p->device->kernels, shape) +
+                          (y.form ? shape->queries * shape->dim : 0));
     return PSGVIT_OK;
 }
 

@@ -3,6 +3,7 @@
  * each. Every row is computed the same way whoever computes it. */
 #include "cpu/steps.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static float *row(cpu_rows t, size_t i)
@@ -80,9 +81,20 @@ void pv_cpu_run_layernorm(const cpu_args *args, const cpu_team *team)
     const cpu_layernorm *op = &args->layernorm;
     size_t begin, end;
     cpu_share(team, op->x.rows, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        team->kernels->layernorm(row(op->x, i), op->gamma, op->beta, op->eps, op->x.cols,
-                                 row(op->y, i));
+    for (size_t i = begin; i < end; i++) {
+        float *y = op->to_operand ? team->workspace : row(op->y, i);
+        team->kernels->layernorm(row(op->x, i), op->gamma, op->beta, op->eps, op->x.cols, y);
+        if (op->to_operand)
+            op->to_operand(y, op->x.cols, row(op->y, i));
+    }
+}
+
+/* A head's result [queries, dim] to the columns from `column` on of an operand's rows. */
+static void operand_rows(const cpu_attention *op, const float *from, size_t first, size_t column)
+{
+    size_t dim = op->shape.dim;
+    for (size_t i = 0; i < op->shape.queries; i++)
+        op->to_operand(from + i * dim, dim, (uint16_t *)(void *)row(op->y, first + i) + column);
 }
 
 void pv_cpu_run_attention(const cpu_args *args, const cpu_team *team)
@@ -97,7 +109,7 @@ void pv_cpu_run_attention(const cpu_args *args, const cpu_team *team)
             .q = row(op->q, sequence * s->queries) + column,
             .k = row(op->k, sequence * s->keys) + column,
             .v = row(op->v, sequence * s->keys) + column,
-            .out = row(op->y, sequence * s->queries) + column,
+            .out = op->to_operand ? NULL : row(op->y, sequence * s->queries) + column,
             .q_stride = op->q.stride,
             .k_stride = op->k.stride,
             .v_stride = op->v.stride,
@@ -108,7 +120,13 @@ void pv_cpu_run_attention(const cpu_args *args, const cpu_team *team)
             .scale = s->scale,
             .workspace = team->workspace,
         };
+        if (op->to_operand) {
+            head.out = team->workspace + pv_cpu_attention_floats(team->kernels, s);
+            head.out_stride = s->dim;
+        }
         team->kernels->attention(&head);
+        if (op->to_operand)
+            operand_rows(op, head.out, sequence * s->queries, column);
     }
 }
 

@@ -8,7 +8,7 @@
 /* A view with its address resolved. */
 typedef struct cpu_rows {
     float *at;
-    size_t rows, cols, stride;
+    size_t rows, cols, stride; /* floats, whatever it holds */
 } cpu_rows;
 
 typedef struct cpu_mix {
@@ -30,11 +30,13 @@ typedef struct cpu_layernorm {
     cpu_rows x, y;
     const float *gamma, *beta;
     float eps;
+    cpu_operand_fn to_operand; /* y is one; or NULL */
 } cpu_layernorm;
 
 typedef struct cpu_attention {
     cpu_rows q, k, v, y;
     pv_attention_shape shape;
+    cpu_operand_fn to_operand; /* y is one; or NULL */
 } cpu_attention;
 
 typedef struct cpu_select {
@@ -58,6 +60,13 @@ typedef struct cpu_op {
     size_t noted; /* in the plan's profile, if it has one */
     cpu_args as;
 } cpu_op;
+
+/* Of a head, without the result. */
+static inline size_t pv_cpu_attention_floats(const pv_kernels *kernels,
+                                             const pv_attention_shape *shape)
+{
+    return kernels->attention_workspace(shape->keys, shape->dim);
+}
 
 void pv_cpu_run_mix(const cpu_args *args, const cpu_team *team);
 void pv_cpu_run_patchify(const cpu_args *args, const cpu_team *team);

@@ -13,14 +13,15 @@
 /* Does the view lie inside its buffer? */
 static bool inside(pv_tensor t)
 {
-    if (!t.buffer || t.cols > t.stride)
+    size_t cols = t.half ? (t.cols + 1) / 2 : t.cols; /* floats */
+    if (!t.buffer || cols > t.stride)
         return false;
     if (!t.rows || !t.cols)
         return t.offset <= t.buffer->floats;
     size_t room = t.buffer->floats;
-    if (t.offset > room || t.cols > room - t.offset)
+    if (t.offset > room || cols > room - t.offset)
         return false;
-    return t.rows - 1 <= (room - t.offset - t.cols) / t.stride;
+    return t.rows - 1 <= (room - t.offset - cols) / t.stride;
 }
 
 static bool floats(pv_tensor t)
