@@ -218,7 +218,8 @@ typedef struct psgvit_edf_signal {
 
 /* Data records without a gap between them. */
 typedef struct psgvit_edf_segment {
-    double onset, seconds; /* from the file's start; length */
+    double onset, seconds; /* from the file's start, which is that of the first if it is less than a
+                              second behind the header's time; length */
 } psgvit_edf_segment;
 
 typedef struct psgvit_edf_info {

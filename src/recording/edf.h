@@ -37,7 +37,8 @@ typedef struct pv_edf_signal {
 /* Data records without a gap between them. */
 typedef struct pv_edf_segment {
     size_t first, count; /* records */
-    double onset;        /* seconds from the file's start */
+    double onset;        /* seconds from the file's start: the header's time or, less than a second
+                            behind it, the first record of an EDF+D */
 } pv_edf_segment;
 
 typedef struct pv_edf {

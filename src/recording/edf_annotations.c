@@ -146,6 +146,7 @@ psgvit_status pv_edf_find_segments(pv_edf *edf, const pv_log *log, psgvit_error 
     if (!lists)
         return pv_fail_memory(err, "a data record", edf->record_bytes);
     psgvit_status status = PSGVIT_OK;
+    double begin = 0.0;
     for (size_t r = 0; !status && r < edf->records; r++) {
         double onset = 0.0;
         status = read_lists(edf, clock, r, lists, err);
@@ -154,10 +155,16 @@ psgvit_status pv_edf_find_segments(pv_edf *edf, const pv_log *log, psgvit_error 
                              "%s: onset of data record %zu: expected '+' or '-' and seconds at the "
                              "start of its annotations, found none",
                              edf->source->name, r);
+        /* The header's time has whole seconds: the rest of it is the first record's onset. */
+        if (r == 0 && onset > 0.0 && onset < 1.0)
+            begin = onset;
         if (!status)
-            status = add_record(edf, r, onset, &capacity, err);
+            status = add_record(edf, r, onset - begin, &capacity, err);
     }
     free(lists);
+    if (!status && begin > 0.0)
+        pv_log_line(log, PSGVIT_LOG_INFO, "%s: it starts %g s after the second in its header",
+                    edf->source->name, begin);
     if (!status)
         log_gaps(edf, log);
     return status;

@@ -195,6 +195,19 @@ class Gaps(Edf):
         with open("o.csv", newline="") as f:
             self.assertEqual([float(row["onset"]) for row in csv.DictReader(f)], list(starts))
 
+    def test_start_within_a_second(self):
+        """As in an EDF+C, the first sample is the first epoch's, and the last is in none."""
+        self.infer("-q", "-o", "c.safetensors", "night.edf")
+        for begin in 0.5, 0.3, 0.999:
+            write_edf("late.edf", psg(), plus="D", onsets=begin + np.arange(SECONDS))
+            p = self.infer("-v", "-o", "o.safetensors", "late.edf")
+            self.assertIn(f"late.edf: it starts {begin} s after the second in its header", p.stderr)
+            for name, tensor in self.tensors("c.safetensors").items():
+                np.testing.assert_array_equal(self.tensors("o.safetensors")[name], tensor)
+        write_edf("late.edf", psg(), plus="D", onsets=1.0 + np.arange(SECONDS))
+        self.infer("-q", "-o", "o.safetensors", "late.edf")  # a second is missing
+        self.assertEqual(list(self.tensors("o.safetensors")["epoch_start_s"]), [30, 60])
+
 
 class Bad(Edf):
     def refused(self, code, words, *args):

@@ -63,8 +63,8 @@ static void test_info(void **state)
     assert_string_equal(edf->signal[0].defect, "");
     assert_non_null(strstr(edf->signal[2].defect, "range is zero"));
     assert_int_equal(edf->segments, 2);
-    assert_true(edf->segment[0].onset == 0.5 && edf->segment[0].seconds == 2.0);
-    assert_true(edf->segment[1].onset == 9.0 && edf->segment[1].seconds == 1.0);
+    assert_true(edf->segment[0].onset == 0.0 && edf->segment[0].seconds == 2.0);
+    assert_true(edf->segment[1].onset == 8.5 && edf->segment[1].seconds == 1.0);
     psgvit_error err = {.code = PSGVIT_E_MODEL};
     size_t count = 99;
     assert_int_equal(psgvit_recording_count_annotations(r, &count, &err), PSGVIT_OK);
