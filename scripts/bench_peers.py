@@ -20,6 +20,7 @@ asked for. A peer that fails at a row is named on standard error, and the row le
 """
 import argparse
 import contextlib
+import copy
 import importlib
 import importlib.util
 import json
@@ -197,11 +198,13 @@ def onnxruntime(torch, model, signal, args):
 
 
 def openvino(torch, model, signal, args):
+    """A model in float32, which it computes in the precision that it is told."""
     import openvino as ov
 
+    model, signal = copy.deepcopy(model).float(), signal.float()
     exported = torch.export.export(model, (signal,))
     program = ov.Core().compile_model(ov.convert_model(exported), "CPU", {
-        "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": args.threads,
+        "INFERENCE_PRECISION_HINT": args.precision, "INFERENCE_NUM_THREADS": args.threads,
         "PERFORMANCE_HINT": "LATENCY"})
     request = program.create_infer_request()
     feed = [signal.numpy()]
@@ -230,8 +233,8 @@ def in_this_python(peer, args):
         return "PyTorch finds no CUDA device"
     if args.backend == "cpu" and peer == "pytorch-graph":
         return "runs on a GPU alone"
-    if args.precision != "f32" and not pytorch:
-        return "computes in f32 alone here"
+    if args.precision != "f32" and not pytorch and (peer, args.precision) != ("openvino", "bf16"):
+        return f"doesn't compute in {args.precision} here"
     if peer == "pytorch-compiled" and not hasattr(torch, "compile"):
         return f"PyTorch {torch.__version__} has no torch.compile"
     return ""

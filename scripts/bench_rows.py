@@ -20,6 +20,7 @@ LOOKS = {
     ("pytorch-compiled", "cpu", "bf16"): ("#ededed", "\\\\", "1", "-."),
     ("onnxruntime", "cpu", "f32"): ("#5f9e6e", "---", "<", ":"),
     ("openvino", "cpu", "f32"): ("#a678b8", "+++", ">", (0, (6, 1, 1, 1, 1, 1))),
+    ("openvino", "cpu", "bf16"): ("#d9c6e3", "++", "+", (0, (6, 1, 1, 1))),
     ("pytorch", "cuda", "f32"): ("#595959", "|||", "P", "--"),
     ("pytorch-graph", "cuda", "f32"): ("#8c8c8c", "--", "p", ":"),
     ("pytorch-compiled", "cuda", "f32"): ("#f5f5f5", "OO", "X", "-."),

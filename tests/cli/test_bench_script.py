@@ -90,11 +90,14 @@ def made_up():
     for peer, backend, precision, speed in (
             ("pytorch", "cpu", "f32", 0.2), ("pytorch-compiled", "cpu", "f32", 0.22),
             ("onnxruntime", "cpu", "f32", 0.21), ("openvino", "cpu", "f32", 0.24),
+            ("pytorch", "cpu", "bf16", 0.5), ("pytorch-compiled", "cpu", "bf16", 0.6),
+            ("openvino", "cpu", "bf16", 0.7),
             ("osf-rs", "cpu", "f32", 0.03), ("eegpt-rs", "cpu", "f32", 0.05),
             ("pytorch", "cuda", "f32", 20.0), ("pytorch-graph", "cuda", "f32", 24.0),
             ("pytorch-compiled", "cuda", "f32", 26.0), ("osf-rs", "vulkan", "f32", 2.0),
             ("pytorch", "cuda", "f16", 60.0), ("pytorch-graph", "cuda", "f16", 80.0),
-            ("pytorch", "cuda", "bf16", 60.0), ("pytorch-graph", "cuda", "bf16", 80.0)):
+            ("pytorch-compiled", "cuda", "f16", 85.0), ("pytorch", "cuda", "bf16", 60.0),
+            ("pytorch-graph", "cuda", "bf16", 80.0), ("pytorch-compiled", "cuda", "bf16", 85.0)):
         table += rows_of(rng, speed, 1.0, backend=backend, precision=precision, peer=peer)
     return table
 
@@ -266,6 +269,14 @@ class Results(unittest.TestCase):
         self.assertEqual(one.label(("", "cpu", "f32", 0)), "psgvit, CPU")
         self.assertEqual(len(Rows(folders).machines), 2)
 
+    def test_all_series(self):
+        """What bench.sh may measure has a look, and what has one is in the charts above."""
+        sys.path.insert(0, str(SCRIPTS))
+        from bench_rows import LINEAR_ALONE, LOOKS
+
+        self.assertEqual({(r.get("peer", ""), r["backend"], r["precision"]) for r in made_up()},
+                         {kind for kind in LOOKS if kind[0] != LINEAR_ALONE})
+
     def test_a_series_without_a_look(self):
         self.write([row(random.Random(3), "osf-base", 1, 9.0, precision="f64")])
         done = self.run_script("generate_figures.py", self.folder, code=1)
@@ -320,6 +331,20 @@ class Results(unittest.TestCase):
             self.assertEqual(theirs["peer"], "pytorch")
             self.assertGreater(theirs["min_ms"], 0)
 
+    def test_precisions_of_peers(self):
+        """By stand-ins for their packages, which only have to be there to be listed."""
+        for package in "torch", "onnxruntime", "onnx", "onnxscript", "openvino":
+            (self.folder / f"{package}.py").write_text("compile = None\n")
+        env = dict(os.environ, PYTHONPATH=str(self.folder))
+        for precision, other in (("f32", ()), ("bf16", ("onnxruntime",)),
+                                 ("f16", ("onnxruntime", "openvino"))):
+            done = subprocess.run([sys.executable, SCRIPTS / "bench_peers.py", "--list", "--peers",
+                                   "pytorch,pytorch-compiled,onnxruntime,openvino", "--precision",
+                                   precision], capture_output=True, text=True, env=env)
+            self.assertEqual(done.stderr.splitlines(), [
+                f"{peer}: doesn't compute in {precision} here" if peer in other else
+                f"{peer}: there"
+                for peer in ("pytorch", "pytorch-compiled", "onnxruntime", "openvino")])
 
     def crates(self, *args):
         """Rows and talk of stand-ins for the programs of the crates."""
