@@ -164,8 +164,11 @@ static void keep_line(void *user, psgvit_log_level level, const char *line)
 {
     infer_opened *input = user;
     char *longer = NULL, *before = input->into->talk;
+    int start = before ? (int)strlen(before) : 0;
     if (asprintf(&longer, "%s%d%s\n", before ? before : "", (int)level, line) < 0)
         return;
+    for (char *at = longer + start; (at = strchr(at, '\n'))[1];) /* of the name of a file */
+        *at = '?';
     free(before);
     input->into->talk = longer;
 }

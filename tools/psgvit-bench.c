@@ -427,7 +427,8 @@ static int bench_one(const bench_arguments *args, const bench_spec *spec, psgvit
                           .epochs = args->epochs ? args->epochs : args->batches[i],
                           .batch = args->batches[i],
                           .runs = args->runs};
-        code = measure_load(args, &setup, r.batch ? r.batch : 1, &r.load);
+        size_t once = r.batch > r.epochs ? r.epochs : r.batch ? r.batch : 1;
+        code = measure_load(args, &setup, once, &r.load);
         if (!code)
             code = measure_job(&setup.model, setup.blas, &r);
         if (!code && args->profile)

@@ -65,6 +65,8 @@ static bool parse(inspect_arguments *args, int argc, char **argv, int *code)
     }
     if (optind + 1 != argc)
         *code = cli_error(CLI_USAGE, "expected one FILE, found %d, see --help", argc - optind);
+    else if (!argv[optind][0])
+        *code = cli_error(CLI_USAGE, "FILE is empty");
     else if (args->config && !args->model)
         *code = cli_error(CLI_USAGE, "-c has a meaning only with --model");
     args->path = argv[argc - 1];

@@ -200,7 +200,9 @@ static int make_model(const arguments *args)
     char *config = NULL;
     int code = args->config ? text_file_read(&config, args->config) : CLI_DONE;
     if (!code && psgvit_weights_open_variant(&table, args->what, config, &err))
-        code = cli_error(cli_exit_code(err.code), "%s", err.message);
+        code = config && err.code == PSGVIT_E_MODEL
+                   ? cli_error(CLI_MODEL, "%s (config: %s)", err.message, args->config)
+                   : cli_error(cli_exit_code(err.code), "%s", err.message);
     if (!code)
         code = write_model(args, table);
     psgvit_weights_close(&table);

@@ -165,19 +165,18 @@ static int find_target(staged_file *file, const char *path)
     struct stat st;
     char *resolved = NULL;
     bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
-    if (link && !(resolved = realpath(path, NULL)))
+    bool there = stat(path, &st) == 0, regular = there && S_ISREG(st.st_mode);
+    if (!there && errno != ENOENT)
         return errno;
+    if (link && (regular || !there) && !(resolved = realpath(path, NULL)))
+        return errno; /* a pipe's, such as /dev/stdout, leads to no path */
     file->target = resolved ? resolved : strdup(path);
     if (!file->target)
         return ENOMEM;
-    if (stat(file->target, &st) == 0) {
-        if (!S_ISREG(st.st_mode))
-            return S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
-        if (access(file->target, W_OK) != 0) /* protected on purpose: a rename would not ask */
-            return errno;
-    } else if (errno != ENOENT) {
+    if (there && !regular)
+        return S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
+    if (there && access(file->target, W_OK) != 0) /* protected on purpose: a rename would not ask */
         return errno;
-    }
     char *slash = strrchr(file->target, '/');
     file->leaf = slash ? slash + 1 : file->target;
     size_t length = slash ? (size_t)(slash - file->target) + 1 : 0;
@@ -241,8 +240,14 @@ int staged_file_open(staged_file *file, const char *path, uint64_t size, cli_fai
         return cli_fail(failure, CLI_OUTPUT, "%s: can't be written: %s", path, strerror(error));
     if (!error)
         error = make_file(file);
-    if (error == ENOTSUP)
-        return fail(file, failure, "can't be replaced, it is no regular file", error);
+    if (error == ENOTSUP) {
+        cli_fail(failure, CLI_OUTPUT,
+                 "%s: expected a regular file or a new one, found another kind; standard output "
+                 "is -",
+                 path);
+        staged_file_abort(file);
+        return CLI_OUTPUT;
+    }
     if (error)
         return fail(file, failure, "can't be made", error);
     error = reserve(file->fd, size);

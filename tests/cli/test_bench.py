@@ -94,6 +94,9 @@ class Bench(unittest.TestCase):
         (r,) = self.measure("osf-nano", "--batch", "3", "--runs", "1")
         self.assertEqual(r["epochs"], 3)
         self.refused(2, "--epochs", "osf-nano", "--epochs", "0")
+        # No more memory than the epochs need, of which there are fewer than fit a batch.
+        (r,) = self.measure("osf-nano", "--epochs", "2", "--batch", "65536", "--runs", "1")
+        self.assertLess(r["peak_rss_mb"], 500)
 
     def test_profile(self):
         """The steps of OSF-nano (6 blocks) by hand; on the CPU they are all of the time."""

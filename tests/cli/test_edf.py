@@ -204,6 +204,9 @@ class Gaps(Edf):
             self.assertIn(f"late.edf: it starts {begin} s after the second in its header", p.stderr)
             for name, tensor in self.tensors("c.safetensors").items():
                 np.testing.assert_array_equal(self.tensors("o.safetensors")[name], tensor)
+        os.rename("late.edf", "late\n2.edf")  # whose line in the log stays one
+        p = self.infer("-v", "-o", "o.npy", "late\n2.edf")
+        self.assertIn("osf-infer: late?2.edf: it starts 0.999 s after", p.stderr)
         write_edf("late.edf", psg(), plus="D", onsets=1.0 + np.arange(SECONDS))
         self.infer("-q", "-o", "o.safetensors", "late.edf")  # a second is missing
         self.assertEqual(list(self.tensors("o.safetensors")["epoch_start_s"]), [30, 60])

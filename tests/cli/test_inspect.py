@@ -299,6 +299,7 @@ class Inspect(unittest.TestCase):
     def test_usage(self):
         self.refused(2, "expected one")
         self.refused(2, "expected one", self.model, self.model)
+        self.refused(2, "FILE is empty", "")
         self.refused(2, "--frob", self.model, "--frob")
         self.refused(2, "-c", self.model, "--model", "-c")
         self.assertIn(b"Usage", self.run_tool("--help").stdout)

@@ -186,7 +186,7 @@ class Synth(unittest.TestCase):
         for name, text in (("a.json", "{"), ("b.json", '{"depth": -1}'), ("c.json", "{}\0")):
             with open(self.path(name), "w") as f:
                 f.write(text)
-            self.refused(4, "", "eegpt", "-o", out, "--config", self.path(name))
+            self.refused(4, name, "eegpt", "-o", out, "--config", self.path(name))
 
     def test_output_errors(self):
         self.refused(7, "no/such", "osf-nano", "-o", self.path("no/such/x"))

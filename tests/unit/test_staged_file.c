@@ -279,14 +279,21 @@ static void test_bad_targets(void **state)
     cli_failure failure;
     open_fails(folder, "directory");
     open_fails(path_of("missing/x.npy"), "No such file");
-    open_fails("/dev/null", "no regular file");
+    open_fails("/dev/null", "/dev/null: expected a regular file or a new one");
     char longest[300];
     memset(longest, 'x', 299);
     longest[299] = '\0';
     open_fails(path_of(longest), "too long");
     assert_int_equal(mkfifo(path_of("fifo"), 0600), 0);
-    open_fails(path_of("fifo"), "no regular file");
+    open_fails(path_of("fifo"), "expected a regular file");
     unlink(path_of("fifo"));
+    int ends[2]; /* leads to no path, as /dev/stdout does in a pipeline */
+    char end[32];
+    assert_int_equal(pipe(ends), 0);
+    snprintf(end, sizeof end, "/proc/self/fd/%d", ends[1]);
+    open_fails(end, "expected a regular file");
+    close(ends[0]);
+    close(ends[1]);
     assert_int_equal(symlink("nowhere", path_of("dangling")), 0);
     open_fails(path_of("dangling"), "No such file");
     unlink(path_of("dangling"));
