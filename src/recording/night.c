@@ -81,7 +81,8 @@ static pv_range find_range(const pv_edf *edf, const pv_recipe *recipe, const pv_
         to = to > end || a->first + a->count == s->count ? end : to;
     }
     if (isfinite(recipe->night_seconds)) { /* the night ends at a grid point, which counts */
-        int64_t end = llround(recipe->night_seconds * rate) - llround(s->onset * rate) + 1;
+        double night = edf->segment[0].onset + recipe->night_seconds;
+        int64_t end = llround(night * rate) - llround(s->onset * rate) + 1;
         to = to < end ? to : end;
     }
     return (pv_range){from, to > from ? (size_t)(to - from) : 0};

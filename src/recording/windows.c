@@ -13,6 +13,9 @@ static const double slack = 1e-6;
 /* s: 31 years; and how many epochs a double can count. */
 static const double longest = 1e9, most = 9e15;
 
+/* Each is told, some ten bytes of it in the header of an output; 4 years of 30 s. */
+enum { MOST_SKIPPED = 1 << 22 };
+
 void pv_windows_free(pv_windows *w)
 {
     free(w->run);
@@ -31,9 +34,16 @@ static size_t fitting(const pv_windows *w, double end)
     return last >= 0.0 ? (size_t)last + 1 : 0;
 }
 
-static psgvit_status fail_short(const pv_edf *edf, const pv_windows *w, double end,
-                                psgvit_error *err)
+static psgvit_status check_count(const pv_edf *edf, const pv_windows *w, double end,
+                                 psgvit_error *err)
 {
+    if (w->skipped > MOST_SKIPPED)
+        return pv_fail(err, PSGVIT_E_INPUT,
+                       "%s: expected gaps that leave out at most %d epochs of %g s every %g s, "
+                       "found %zu: are the onsets of its data records sound?",
+                       edf->source->name, MOST_SKIPPED, w->length, w->stride, w->skipped);
+    if (w->count)
+        return PSGVIT_OK;
     if (w->skipped)
         return pv_fail(err, PSGVIT_E_INPUT,
                        "%s: expected an epoch of %g s without a gap, found a gap in each of %zu",
@@ -70,10 +80,9 @@ psgvit_status pv_windows_make(pv_windows *w, const pv_edf *edf, double length, d
         behind = stop;
     }
     w->skipped = fitting(w, end) - w->count;
-    if (w->count)
-        return PSGVIT_OK;
-    psgvit_status status = fail_short(edf, w, end, err);
-    pv_windows_free(w);
+    psgvit_status status = check_count(edf, w, end, err);
+    if (status)
+        pv_windows_free(w);
     return status;
 }
 

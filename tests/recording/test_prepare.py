@@ -260,6 +260,25 @@ class Gaps(Case):
         self.assertEqual(info["skipped_starts"], [0, 30])
         self.assertTrue(np.isfinite(ours).all())
 
+    def test_late_start(self):
+        """The 12 h whose statistics count begin with the first sample."""
+        signals = {"EEG_C3_A2": (wave(self.rng, 100, 100), 100)}
+        self.write(signals, plus="D", onsets=np.arange(100))
+        info, first = self.prepare(OSF)
+        self.assertGreater(np.abs(first).max(), 0)
+        for onset in 12 * 3600, 100 * 3600:
+            self.write(signals, plus="D", onsets=onset + np.arange(100))
+            later, ours = self.prepare(OSF)
+            self.assertEqual(later["starts"], [onset + start for start in info["starts"]])
+            self.assertEqual(later["skipped"], onset // 30)
+            np.testing.assert_array_equal(ours, first)
+
+    def test_years_of_gap(self):
+        signals = {"EEG_C3_A2": (wave(self.rng, 100, 100), 100)}
+        for onset in 2e8, 9e8:
+            self.write(signals, plus="D", onsets=[*range(40), *(onset + np.arange(60))])
+            self.fails(["night.edf", "leave out at most 4194304 epochs of 30 s", "sound?"], OSF)
+
     def test_nothing_but_gaps(self):
         self.write({"ECG": (wave(self.rng, 100, 40), 100)}, plus="D",
                    onsets=[2.0 * i for i in range(40)])
