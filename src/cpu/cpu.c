@@ -150,7 +150,7 @@ static psgvit_status store_matrix(pv_store *store, const pv_rows *source, const 
                                   psgvit_error *err)
 {
     const cpu_device *device = (const cpu_device *)store->device;
-    const cpu_gemm *gemm = device->gemm[store->precision];
+    const cpu_gemm *gemm = device->gemm[source->exact ? PSGVIT_F32 : store->precision];
     store_item *item = NULL;
     size_t bytes = gemm->packed_bytes(device->kernels, source->rows, source->cols);
     PV_TRY(store_item_create((cpu_store *)store, bytes, &item, err));

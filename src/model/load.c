@@ -65,7 +65,7 @@ static void load_matrix(pv_loader *l, const pv_matrix **matrix, const psgvit_ten
         l->status = pv_fail(l->err, PSGVIT_E_MEMORY, "out of memory: a lock");
         return;
     }
-    pv_rows rows = {slice.count, cols, read_rows, &source};
+    pv_rows rows = {slice.count, cols, read_rows, &source, false};
     l->status = pv_store_matrix(l->store, &rows, matrix, l->err);
     pthread_mutex_destroy(&source.lock);
     if (!l->status && source.error.code != PSGVIT_OK)
@@ -155,7 +155,7 @@ void pv_load_linear_values(pv_loader *l, pv_linear_weight *linear, const float *
         return;
     pv_buffer buffer = {rows * cols, (float *)(uintptr_t)weight}; /* only read through */
     pv_tensor view = pv_view(&buffer, 0, rows, cols);
-    pv_rows source = {rows, cols, read_memory, &view};
+    pv_rows source = {rows, cols, read_memory, &view, l->exact};
     l->status = pv_store_matrix(l->store, &source, &linear->matrix, l->err);
     if (bias)
         pv_load_tensor_values(l, &linear->bias, bias, 1, rows);

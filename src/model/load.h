@@ -19,6 +19,7 @@ typedef struct pv_loader {
     uint64_t parameters; /* numbers loaded so far */
     psgvit_status status;
     psgvit_error *err;
+    bool exact; /* layers from memory are pv_rows.exact */
 } pv_loader;
 
 /* Rows of a tensor that is seen as a matrix [rows of dim 0, product of the rest]. */

@@ -58,7 +58,7 @@ static psgvit_status build_layer(stack *s, const dims *shape, int layer, psgvit_
     size_t n = layers[layer][0] * shape->width, k = layers[layer][1] * shape->width;
     pv_tensor x = pv_view(s->memory, 0, shape->rows, k);
     pv_tensor y = pv_view(s->memory, 4 * shape->rows * shape->width, shape->rows, n);
-    pv_rows source = {n, k, read_rows, &k};
+    pv_rows source = {n, k, read_rows, &k, false};
     PV_TRY(pv_plan_begin(s->device, &s->plans[layer], err));
     for (size_t b = 0; b < shape->blocks; b++) {
         pv_linear_weight w = {0};

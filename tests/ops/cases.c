@@ -45,6 +45,28 @@ static void linear_case(size_t m, size_t n, size_t k, pv_epilogue epilogue, bool
     free_weight(&w);
 }
 
+/* A layer of a store of bf16 with the error of float32. */
+static void test_linear_exact(void **state)
+{
+    (void)state;
+    const size_t m = 31, n = 16, k = 2048;
+    weight w = make_exact(n, k);
+    pv_tensor x = random_rows(m, k, 0), y = poisoned_rows(m, n, 0);
+    pv_plan *plan = begin();
+    pv_linear(plan, x, &w.linear, PV_PLAIN, y);
+    run(plan, 2);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = (double)at(w.bias, 0, j);
+            for (size_t c = 0; c < k; c++)
+                sum += (double)at(x, i, c) * (double)at(w.rows, j, c);
+            near(at(y, i, j), sum, 1e-4, "exact linear", i, j);
+        }
+    release(x);
+    release(y);
+    free_weight(&w);
+}
+
 /* Activations beyond what a kernel takes: the plan says so, and recorded anew is right. */
 static void too_large_case(size_t m, size_t n, size_t k)
 {
@@ -329,6 +351,14 @@ int cases_run(psgvit_device *on)
     precision = PSGVIT_F32;
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL) + cases_run_attention(on) +
            cases_run_layers(on, PSGVIT_F32);
+}
+
+int cases_run_exact(psgvit_device *on, psgvit_precision of)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear_exact)};
+    device = on;
+    precision = of;
+    return cmocka_run_group_tests_name("exact", tests, NULL, NULL);
 }
 
 int cases_run_linear(psgvit_device *on, psgvit_precision of)

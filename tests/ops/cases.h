@@ -16,5 +16,7 @@ int cases_run_operand(psgvit_device *device, psgvit_precision precision, cases_a
 int cases_run_layers(psgvit_device *device, psgvit_precision precision);
 /* Linear layers alone and behind each other, and whether a row's bits depend on the others. */
 int cases_run_linear(psgvit_device *device, psgvit_precision precision);
+/* A layer that is float32 in any precision. */
+int cases_run_exact(psgvit_device *device, psgvit_precision precision);
 
 #endif

@@ -94,9 +94,9 @@ static void read_rows(const void *source, size_t first, size_t count, float *val
 }
 
 /* Puts its rows and, if `bias`, its bias into a store. */
-static weight stored(weight w, bool bias)
+static weight stored(weight w, bool bias, bool exact)
 {
-    pv_rows source = {w.rows.rows, w.rows.cols, read_rows, &w.rows};
+    pv_rows source = {w.rows.rows, w.rows.cols, read_rows, &w.rows, exact};
     const size_t n = w.bias.cols;
     if (pv_store_create(device, precision, &w.store, &err) ||
         pv_store_matrix(w.store, &source, &w.linear.matrix, &err) ||
@@ -107,7 +107,14 @@ static weight stored(weight w, bool bias)
 
 weight make_weight(size_t n, size_t k, bool bias)
 {
-    return stored((weight){.rows = random_rows(n, k, 0), .bias = random_rows(1, n, 0)}, bias);
+    return stored((weight){.rows = random_rows(n, k, 0), .bias = random_rows(1, n, 0)}, bias,
+                  false);
+}
+
+weight make_exact(size_t n, size_t k)
+{
+    return stored((weight){.rows = random_rows(n, k, 0), .bias = random_rows(1, n, 0)}, true,
+                  true);
 }
 
 weight make_identity(size_t n)
@@ -115,7 +122,7 @@ weight make_identity(size_t n)
     weight w = {.rows = random_rows(n, n, 0), .bias = random_rows(1, n, 0)};
     for (size_t i = 0; i < n * n; i++)
         w.rows.buffer->host[GUARD + i] = i % (n + 1) == 0 ? 1.0f : 0.0f;
-    return stored(w, false);
+    return stored(w, false, false);
 }
 
 void free_weight(weight *w)

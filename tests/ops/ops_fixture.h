@@ -45,6 +45,8 @@ typedef struct weight {
 } weight;
 
 weight make_weight(size_t n, size_t k, bool bias);
+/* With a bias, and to be multiplied in float32 in any precision. */
+weight make_exact(size_t n, size_t k);
 /* A linear layer that changes nothing, so that an operand can be seen. */
 weight make_identity(size_t n);
 void free_weight(weight *w);

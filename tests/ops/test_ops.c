@@ -48,7 +48,7 @@ static int run_bf16(psgvit_device *device)
     }
     printf("-- isa %s, %d threads, products by %s\n", psgvit_isa_name(device->info.isa),
            device->info.threads, gemm->name);
-    return cases_run_linear(device, PSGVIT_BF16);
+    return cases_run_linear(device, PSGVIT_BF16) + cases_run_exact(device, PSGVIT_BF16);
 }
 
 int main(void)

@@ -263,7 +263,7 @@ static void test_adding(void **state)
     (void)state;
     pv_store *store;
     pv_linear_weight w = {0};
-    const pv_rows rows = {3, 4, read_ones, NULL};
+    const pv_rows rows = {3, 4, read_ones, NULL, false};
     assert_int_equal(pv_store_create(device, PSGVIT_F32, &store, &err), PSGVIT_OK);
     assert_int_equal(pv_store_matrix(store, &rows, &w.matrix, &err), PSGVIT_OK);
     pv_buffer *a = buffer(100), *b = buffer(100);
