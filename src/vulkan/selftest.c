@@ -316,7 +316,7 @@ static psgvit_status try_teams(vk_device *d, pv_store *store, const float *qkv, 
                                                               : ATTENTION_BF16;
     attention_trial t = {{2, MOST_KEYS, MOST_KEYS, 2, MOST_DIM, 1.0f}, qkv, "", tolerance};
     const float zeros[TEAM_WIDTH] = {0};
-    const pv_rows rows = {TEAM_WIDTH, TEAM_WIDTH, read_same, NULL};
+    const pv_rows rows = {TEAM_WIDTH, TEAM_WIDTH, read_same, NULL, false};
     team_bench b = {.store = store};
     psgvit_status status = pv_store_matrix(store, &rows, &b.same.matrix, err);
     if (!status)
@@ -355,7 +355,7 @@ static psgvit_status check_limits(const vk_device *d, psgvit_precision precision
 
 static psgvit_status store_weights(bench *b, const trial *t, psgvit_error *err)
 {
-    pv_rows w1 = {HIDDEN, WIDE, read_w1, t}, w2 = {WIDE, HIDDEN, read_w2, t};
+    pv_rows w1 = {HIDDEN, WIDE, read_w1, t, false}, w2 = {WIDE, HIDDEN, read_w2, t, false};
     b->norm.eps = EPSILON;
     PV_TRY(pv_store_tensor(b->store, t->gamma, 1, WIDE, &b->norm.gamma, err));
     PV_TRY(pv_store_tensor(b->store, t->beta, 1, WIDE, &b->norm.beta, err));

@@ -161,7 +161,7 @@ static void bench_linear(bench *b, const linear_shape *s)
         return;
     pv_store *store;
     pv_linear_weight weights[COPIES] = {{0}};
-    pv_rows source = {s->n, s->k, read_rows, &s->k};
+    pv_rows source = {s->n, s->k, read_rows, &s->k, false};
     float *bias = calloc(s->n, sizeof *bias);
     must(pv_store_create(&b->device->base, b->precision, &store, &err));
     for (int i = 0; i < COPIES; i++) {

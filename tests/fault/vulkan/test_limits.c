@@ -49,7 +49,7 @@ static void test_range(void **state)
     psgvit_device *device = NULL;
     pv_store *store = NULL;
     const pv_matrix *matrix;
-    const pv_rows rows = {8192, 4097, never_read, NULL};
+    const pv_rows rows = {8192, 4097, never_read, NULL, false};
     assert_int_equal(stage_open(&device, PSGVIT_BACKEND_VULKAN, NULL, NULL, &err), PSGVIT_OK);
     assert_int_equal(pv_store_create(device, PSGVIT_F32, &store, &err), PSGVIT_OK);
     assert_int_equal(pv_store_matrix(store, &rows, &matrix, &err), PSGVIT_E_MEMORY);
@@ -77,7 +77,7 @@ static void test_chunks(void **state)
         assert_int_equal(pv_store_create(device, PSGVIT_F32, &store, &err), PSGVIT_OK);
         for (size_t i = 0; i < 12 * 4; i++) {
             const size_t *shape = shapes[i % 4];
-            const pv_rows rows = {shape[0], shape[1], read_zeros, &shape[1]};
+            const pv_rows rows = {shape[0], shape[1], read_zeros, &shape[1], false};
             pv_tensor bias;
             float zeros[4 * 384] = {0};
             assert_int_equal(pv_store_matrix(store, &rows, &matrix, &err), PSGVIT_OK);
