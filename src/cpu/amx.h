@@ -17,6 +17,7 @@
 enum {
     AMX_TILE = 16,
     AMX_STEP = 32,                      /* of k, that one product of tiles takes */
+    AMX_WORDS = AMX_TILE * AMX_STEP,    /* bf16 of a tile */
     AMX_SUMS = 4 * AMX_TILE * AMX_TILE, /* of a block */
     AMX_UNIT = 2 * AMX_TILE             /* columns of a row that an epilogue does at once */
 };

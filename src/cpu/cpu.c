@@ -181,6 +181,7 @@ static const pv_backend cpu_backend = {
     .plan_start = pv_cpu_plan_start,
     .plan_destroy = pv_cpu_plan_destroy,
     .operand = pv_cpu_operand,
+    .attention_operand = pv_cpu_attention_operand,
 };
 
 /* How each precision is multiplied. Our own kernels where there are some for this CPU: they read

@@ -62,6 +62,12 @@ typedef struct cpu_linear {
 /* Writes n numbers in a form of operands. */
 typedef void (*cpu_operand_fn)(const float *numbers, size_t n, void *operand);
 
+/* Attention for heads whose dimension is a multiple of 32. */
+typedef struct cpu_heads {
+    size_t (*floats)(const pv_attention_shape *shape); /* that each thread works in */
+    cpu_run_fn run;
+} cpu_heads;
+
 /* A way to multiply: the layout of a weight and the code that reads it, so that neither meets a
  * stranger. */
 struct cpu_gemm {
@@ -81,6 +87,7 @@ struct cpu_gemm {
     /* Writes n numbers as run takes x (x_half) and gives y (y_half), where a row is a multiple of
      * 32. NULL: it has no form but float32. */
     cpu_operand_fn to_operand;
+    const cpu_heads *heads; /* attention over such operands; NULL: it has none */
 };
 
 /* Own kernels over packed panels: a row's bits depend on neither its batch nor the threads. */
@@ -88,6 +95,7 @@ extern const cpu_gemm pv_cpu_gemm_panels;
 #if defined(__x86_64__)
 /* AMX: with the error of float32, and with weights and activations in bf16. */
 extern const cpu_gemm pv_cpu_gemm_amx, pv_cpu_gemm_amx_bf16;
+extern const cpu_heads pv_cpu_heads_amx_bf16;
 /* AVX-512's own instruction for bf16, where pv_cpu_has_avx512_bf16 says so. */
 extern const cpu_gemm pv_cpu_gemm_avx512_bf16;
 #endif
@@ -118,6 +126,8 @@ psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_er
 psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err);
 psgvit_status pv_cpu_plan_start(pv_plan *plan, psgvit_error *err);
 pv_tensor pv_cpu_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
+pv_tensor pv_cpu_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                                   const pv_attention_shape *shape);
 void pv_cpu_plan_destroy(pv_plan *plan);
 extern const pv_ops pv_cpu_ops;
 

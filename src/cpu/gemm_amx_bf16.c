@@ -14,10 +14,16 @@
 
 #include <string.h>
 
-/* Minima of a pass (2 threads of an Intel Xeon with AMX, 2026-11-23) of EEGPT, 22 channels x 4000
- * and 58 x 1024 x 8, depth 8, and of OSF-base, 16 epochs: with x loaded past L1 17.2, 579 and 159
- * ms; through L1 28.0, 776 and 162; KC 192 21.4, 686 and 192. Blocks of 32 x 32 over float32, which
- * each layer rounded: 23.9, 800 and 187. */
+/* Minima of a pass in ms (2 threads of an Intel Xeon with AMX, 2026-11-23; single ones up to twice
+ * as long by what else the host does) of EEGPT, 22 channels x 1000 and x 4000, and of OSF-base, 1
+ * and 4 epochs: 4.1, 15.7, 11.2, 40.5. Tried, what was expected and what it took:
+ * x through L1, no change: 22 x 4000 28.0 where past L1 it took 17.2;
+ * x brought into L1 two steps ahead, 10 % less: 4.7, 24.1, 13.0, 44.1;
+ * sums of the next block brought into L1, 10 % less: 4.5, 23.0, 13.4, 46.4;
+ * KC 192, no change: 21.4 where 256 took 17.2; 320, 5 % less: 4.3, 17.8, 12.4, 42.2; 512, which is
+ * all of EEGPT's k, so that no sums wait in L2, 5 % less: 4.9, 21.2, 12.6, 42.8;
+ * at most 256 rows, no change: 4.3, 16.5, and 128: 9.3;
+ * blocks of 32 x 32 over float32, which every layer rounded: 5.6, 23.9, 14.3. */
 enum {
     PANEL = 2 * PV_BF16_PANEL, /* columns of y, four tiles wide */
     BLOCK = AMX_TILE,          /* rows of y */
@@ -248,6 +254,7 @@ const cpu_gemm pv_cpu_gemm_amx_bf16 = {
     .pack = pv_bf16_pack,
     .run = amx_bf16_run,
     .to_operand = amx_to_operand,
+    .heads = &pv_cpu_heads_amx_bf16,
 
 };
 

@@ -105,6 +105,14 @@ pv_tensor pv_cpu_operand(const pv_plan *plan, const pv_store *store, pv_tensor t
     return t;
 }
 
+pv_tensor pv_cpu_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
+                                   const pv_attention_shape *shape)
+{
+    const cpu_device *device = (const cpu_device *)plan->device;
+    bool fits = device->gemm[store->precision]->heads && shape->dim % 32 == 0;
+    return fits ? pv_cpu_operand(plan, store, t) : t;
+}
+
 static cpu_operand_fn to_operand(const pv_plan *plan, pv_tensor t)
 {
     return t.form ? ((const cpu_device *)plan->device)->gemm[t.form]->to_operand : NULL;
@@ -193,13 +201,17 @@ static psgvit_status attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tenso
                                const pv_attention_shape *shape, pv_tensor y, psgvit_error *err)
 {
     cpu_plan *p = (cpu_plan *)plan;
-    cpu_op *op = append(plan, pv_cpu_run_attention, err);
+    const cpu_heads *heads = q.form ? p->device->gemm[q.form]->heads : NULL;
+    cpu_op *op = append(plan, heads ? heads->run : pv_cpu_run_attention, err);
     if (!op)
         return PSGVIT_E_MEMORY;
     op->as.attention = (cpu_attention){resolve(q), resolve(k), resolve(v),
                                        resolve(y), *shape,     to_operand(plan, y)};
-    need_workspace(p, pv_cpu_attention_floats(p->device->kernels, shape) +
-                          (y.form ? shape->queries * shape->dim : 0));
+    if (heads)
+        need_workspace(p, heads->floats(shape));
+    else
+        need_workspace(p, pv_cpu_attention_floats(p->device->kernels, shape) +
+                              (y.form ? shape->queries * shape->dim : 0));
     return PSGVIT_OK;
 }
 

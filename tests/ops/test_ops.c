@@ -37,7 +37,40 @@ static int run_f32(psgvit_device *device, const cpu_gemm *gemm)
     return failures;
 }
 
-/* The matrix product in bf16, if the device has it. */
+static pv_buffer *copies[128]; /* of q, k and v, as operands */
+static size_t copy_count;
+
+static void forget_copies(psgvit_device *device)
+{
+    while (copy_count)
+        pv_buffer_destroy(device, copies[--copy_count]);
+}
+
+/* A copy of t in the form that linear layers would have written for attention. */
+static pv_tensor operand_of(pv_plan *plan, pv_tensor t, const pv_attention_shape *s)
+{
+    const pv_store store = {plan->device, PSGVIT_BF16};
+    const cpu_gemm *gemm = ((cpu_device *)plan->device)->gemm[PSGVIT_BF16];
+    pv_tensor copy = pv_attention_operand(plan, &store, t, s);
+    if (!copy.form || copy_count == sizeof copies / sizeof *copies ||
+        pv_buffer_create(plan->device, t.buffer->floats, PV_HOST, &copies[copy_count],
+                         &plan->error))
+        return t;
+    copy.buffer = copies[copy_count++];
+    for (size_t i = 0; i < t.rows; i++)
+        gemm->to_operand(t.buffer->host + t.offset + i * t.stride, t.cols,
+                         copy.buffer->host + copy.offset + i * copy.stride);
+    return copy;
+}
+
+static void attend_operands(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                            const pv_attention_shape *s, pv_tensor y)
+{
+    pv_attention(plan, operand_of(plan, q, s), operand_of(plan, k, s), operand_of(plan, v, s), s,
+                 y);
+}
+
+/* Products and attention in bf16, if the device has them. */
 static int run_bf16(psgvit_device *device)
 {
     const cpu_gemm *gemm = ((cpu_device *)device)->gemm[PSGVIT_BF16];
@@ -48,7 +81,10 @@ static int run_bf16(psgvit_device *device)
     }
     printf("-- isa %s, %d threads, products by %s\n", psgvit_isa_name(device->info.isa),
            device->info.threads, gemm->name);
-    return cases_run_linear(device, PSGVIT_BF16) + cases_run_exact(device, PSGVIT_BF16);
+    int failures = cases_run_linear(device, PSGVIT_BF16) + cases_run_exact(device, PSGVIT_BF16) +
+                   cases_run_operand(device, PSGVIT_BF16, attend_operands);
+    forget_copies(device);
+    return failures;
 }
 
 int main(void)
