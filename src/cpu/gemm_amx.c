@@ -19,9 +19,14 @@
 /* Of the 32 k of a step any two may stand in a pair if x and W agree: (j, j + 16), so that a pair
  * of plain loads makes a row of a tile. Sizes by measurement (2 threads of an Intel Xeon with AMX,
  * 2026-11-22; GFLOP/s of the linear layers): MC 128 508, 256 540, 384 407 at 1456 rows of OSF-base;
- * KC 384 494, 512 and more 530 at 806 rows of EEGPT. With no W to split it was 560 to 590. A
- * block's epilogue among the next one's products in place of behind a panel: a pass of EEGPT takes
- * 6 to 10 % less, of OSF-base, 4 epochs, 5 %; then, KC 256 or x loaded past L1 are within noise. */
+ * KC 384 494, 512 and more 530 at 806 rows of EEGPT. With no W to split it was 560 to 590. Minima
+ * of a pass in ms (2026-11-23) of EEGPT, 22 and 64 channels x 1000, and of OSF-base, 4 epochs: 12.0,
+ * 27.6, 126. Tried, what was expected and what it took:
+ * the epilogue behind a panel, 12 % more: 13.4, 29.5, 144;
+ * x by loads past L1, nothing: 12.4, 30.3, 128;
+ * x brought into L1 a step ahead, 10 % less: 12.2, 28.5, 128; W, too: 13.4, 29.7, 131;
+ * KC 128 or 192, so that W's parts stay in L1, with x past L1, 10 % less: 13.8, 33.5, 138 at best;
+ * KC 256, nothing: 12.7, 28.7, 135. */
 enum {
     PARTS = 3,
     PANEL = 2 * AMX_TILE, /* columns of y */
