@@ -20,8 +20,8 @@
  * of plain loads makes a row of a tile. Sizes by measurement (2 threads of an Intel Xeon with AMX,
  * 2026-11-22; GFLOP/s of the linear layers): MC 128 508, 256 540, 384 407 at 1456 rows of OSF-base;
  * KC 384 494, 512 and more 530 at 806 rows of EEGPT. With no W to split it was 560 to 590. Minima
- * of a pass in ms (2026-11-23) of EEGPT, 22 and 64 channels x 1000, and of OSF-base, 4 epochs: 12.0,
- * 27.6, 126. Tried, what was expected and what it took:
+ * of a pass in ms (2026-11-23) of EEGPT, 22 and 64 channels x 1000, and of OSF-base, 4 epochs:
+ * 12.0, 27.6, 126. Tried, what was expected and what it took:
  * the epilogue behind a panel, 12 % more: 13.4, 29.5, 144;
  * x by loads past L1, nothing: 12.4, 30.3, 128;
  * x brought into L1 a step ahead, 10 % less: 12.2, 28.5, 128; W, too: 13.4, 29.7, 131;
