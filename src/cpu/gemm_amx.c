@@ -21,12 +21,12 @@
  * 2026-11-22; GFLOP/s of the linear layers): MC 128 508, 256 540, 384 407 at 1456 rows of OSF-base;
  * KC 384 494, 512 and more 530 at 806 rows of EEGPT. With no W to split it was 560 to 590. Minima
  * of a pass in ms (2026-11-23) of EEGPT, 22 and 64 channels x 1000, and of OSF-base, 4 epochs:
- * 12.0, 27.6, 126. Tried, what was expected and what it took:
- * the epilogue behind a panel, 12 % more: 13.4, 29.5, 144;
- * x by loads past L1, nothing: 12.4, 30.3, 128;
- * x brought into L1 a step ahead, 10 % less: 12.2, 28.5, 128; W, too: 13.4, 29.7, 131;
- * KC 128 or 192, so that W's parts stay in L1, with x past L1, 10 % less: 13.8, 33.5, 138 at best;
- * KC 256, nothing: 12.7, 28.7, 135. */
+ * 12.0, 27.6, 126. Tried:
+ * the epilogue behind a panel, expected to cost 12 %: 13.4, 29.5, 144;
+ * KC 128 or 192, so that W's parts stay in L1, with x past L1, expected to take 10 % less or the
+ * same: 13.8, 33.5, 138 at best; KC 256: 12.7, 28.7, 135; x past L1 alone: 12.4, 30.3, 128;
+ * x brought into L1 a step ahead, expected to take less: 12.2, 28.5, 128; W, too: 13.4, 29.7,
+ * 131. */
 enum {
     PARTS = 3,
     PANEL = 2 * AMX_TILE, /* columns of y */

@@ -16,13 +16,14 @@
 
 /* Minima of a pass in ms (2 threads of an Intel Xeon with AMX, 2026-11-23; single ones up to twice
  * as long by what else the host does) of EEGPT, 22 channels x 1000 and x 4000, and of OSF-base, 1
- * and 4 epochs: 4.1, 15.7, 11.2, 40.5. Tried, what was expected and what it took:
- * x through L1, no change: 22 x 4000 28.0 where past L1 it took 17.2;
- * x brought into L1 two steps ahead, 10 % less: 4.7, 24.1, 13.0, 44.1;
- * sums of the next block brought into L1, 10 % less: 4.5, 23.0, 13.4, 46.4;
- * KC 192, no change: 21.4 where 256 took 17.2; 320, 5 % less: 4.3, 17.8, 12.4, 42.2; 512, which is
- * all of EEGPT's k, so that no sums wait in L2, 5 % less: 4.9, 21.2, 12.6, 42.8;
- * at most 256 rows, no change: 4.3, 16.5, and 128: 9.3;
+ * and 4 epochs: 4.1, 15.7, 11.2, 40.5. Tried:
+ * x through L1, not past it: 22 x 4000 28.0, not 17.2;
+ * x brought into L1 two steps ahead, expected to take less, since a tile from L2 was thought to
+ * cost 50 cycles and one from L1 8: 4.7, 24.1, 13.0, 44.1; sums of the next block: 4.5, 23.0, 13.4,
+ * 46.4;
+ * KC 192: 22 x 4000 21.4, not 17.2; 320: 4.3, 17.8, 12.4, 42.2; 512, all of EEGPT's k, so that no
+ * sums wait in L2: 4.9, 21.2, 12.6, 42.8;
+ * at most 256 rows: 4.3, 16.5;
  * blocks of 32 x 32 over float32, which every layer rounded: 5.6, 23.9, 14.3. */
 enum {
     PANEL = 2 * PV_BF16_PANEL, /* columns of y, four tiles wide */
