@@ -121,10 +121,11 @@ folder=$(record begin --tools "$tools" --results "$results" --backends "$backend
 measure() {
     local backend=$1 precision=$2 count=$3 models=$4 batches=$5
     shift 5
+    [ "$backend" != cpu ] || set -- ${threads:+--threads "$threads"} "$@"
     printf '%4d s  %s %s: %s, batches %s %s\n' "$SECONDS" "$backend" "$precision" "$models" \
         "$batches" "$*" >&2
     "$tools/psgvit-bench" "$models" --batch "$batches" --runs "$count" --backend "$backend" \
-        --precision "$precision" ${threads:+--threads "$threads"} --json "$@" |
+        --precision "$precision" --json "$@" |
         record add "$folder"
 }
 
