@@ -43,8 +43,8 @@ static inline void amx_configure(void)
     AMX_BARRIER();
 }
 
-/* Tiles 0 to 3, one after the other with so many floats between them, begin at `sums`, or at
- * zero. Their rows are `stride` floats apart. */
+/* Tiles 0 to 3 begin at zero, or as they were left in `sums`: each at its own place, rows `stride`
+ * floats apart. */
 static inline __attribute__((always_inline)) void amx_begin(const float *sums, size_t stride,
                                                             const size_t at[4], int accumulate)
 {

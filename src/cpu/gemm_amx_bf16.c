@@ -29,7 +29,7 @@ enum {
     PANEL = 2 * PV_BF16_PANEL, /* columns of y, four tiles wide */
     BLOCK = AMX_TILE,          /* rows of y */
     MOST_ROWS = 512,           /* of x between two passes over W ... */
-    MOST_X = 5 << 18,          /* ... and bytes of them, that stay in L2 */
+    MOST_X = 5 << 18,          /* ... and bytes of them, that stay in L2: 1.3 MB */
     KC = 256,                  /* of a panel of W that stays in L1: 32 KB */
     LINE = 64 / sizeof(amx_bf16)
 };
@@ -256,7 +256,6 @@ const cpu_gemm pv_cpu_gemm_amx_bf16 = {
     .run = amx_bf16_run,
     .to_operand = amx_to_operand,
     .heads = &pv_cpu_heads_amx_bf16,
-
 };
 
 #endif

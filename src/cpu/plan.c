@@ -92,11 +92,13 @@ static cpu_rows resolve(pv_tensor t)
     return (cpu_rows){t.buffer->host + t.offset, t.rows, t.cols, t.stride};
 }
 
+enum { OPERAND_COLUMNS = 32 }; /* a multiple of these: of bf16 a line of memory */
+
 /* An operand's form is the precision that it is for. Rows without gaps stay without. */
 pv_tensor pv_cpu_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
 {
     const cpu_device *device = (const cpu_device *)plan->device;
-    if (!device->gemm[store->precision]->to_operand || t.cols % 32 != 0)
+    if (!device->gemm[store->precision]->to_operand || t.cols % OPERAND_COLUMNS != 0)
         return t;
     t.form = (int)store->precision;
     t.half = true;
@@ -109,7 +111,7 @@ pv_tensor pv_cpu_attention_operand(const pv_plan *plan, const pv_store *store, p
                                    const pv_attention_shape *shape)
 {
     const cpu_device *device = (const cpu_device *)plan->device;
-    bool fits = device->gemm[store->precision]->heads && shape->dim % 32 == 0;
+    bool fits = device->gemm[store->precision]->heads && shape->dim % OPERAND_COLUMNS == 0;
     return fits ? pv_cpu_operand(plan, store, t) : t;
 }
 
