@@ -77,7 +77,7 @@ PSGVIT_API const char *psgvit_status_name(psgvit_status status);
 
 /* What went wrong, in the caller's memory. Written by every call that takes one: on success code is
  * PSGVIT_OK and message is empty. The message is one sentence in UTF-8 that names the file, tensor,
- * channel or argument, what was expected and what was found; it is cut, never overrun. */
+ * channel or argument, what was expected and what was found; if too long, cut in its middle. */
 typedef struct psgvit_error {
     psgvit_status code;
     char message[1020];
