@@ -60,6 +60,7 @@ float top[ROWS], total[ROWS]; /* the running maximum; this thread's share of the
 
 /* Where a head's rows begin. */
 uint q_base, k_base, v_base, y_base;
+uint y_row; /* the sequence's first */
 
 void load_q(uint query0, uint depth)
 {
@@ -181,12 +182,11 @@ void store4(uint query, uint d, vec4 v)
     if (d >= dim)
         return;
     if (FORM != FLOATS) {
-        const uint column = gl_WorkGroupID.y * dim + d;
-        const uint at = (base - column) / 2 + fourth_at(FORM, column);
+        const uint at = fourth_at(FORM, y, y_row + query, gl_WorkGroupID.y * dim + d);
         const uvec4 parts = operand4(FORM, v);
         y_ready4[at] = parts.xy;
         if (FORM == SPLIT)
-            y_ready4[at + 2] = parts.zw;
+            y_ready4[at + 2 * TILE] = parts.zw;
     } else if (VECTOR) {
         y_data4[base / 4] = v;
     } else {
@@ -219,7 +219,8 @@ void main()
     q_base = q.at + sequence * queries * q.stride + head;
     k_base = k.at + sequence * keys * k.stride + head;
     v_base = v.at + sequence * keys * v.stride + head;
-    y_base = y.at + sequence * queries * y.stride + head;
+    y_row = sequence * queries;
+    y_base = y.at + y_row * y.stride + head;
 
     [[unroll]] for (uint i = 0; i < ROWS; i++) {
         top[i] = LEAST;

@@ -78,23 +78,31 @@ bool found = false; /* a number that is too large */
 /* Dimensions [d, d + 8) of a row of this head into to[i] and to[i + 1]. */
 #define LOAD(to, i, data4, data8, view, index, d)                                                  \
     {                                                                                              \
-        const uint begin = view.at + (index) * view.stride, column = gl_WorkGroupID.y * DIM + (d); \
+        const uint column = gl_WorkGroupID.y * DIM + (d);                                          \
         if (READY) {                                                                               \
             [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
-                to[(i) + p] = data8[begin / 4 + eighth_at(FORM, column) + p];                      \
+                to[(i) + p] = data8[eighth_at(FORM, view, index, column) + p * TILE];              \
         } else {                                                                                   \
-            to[i] = floatBitsToUint(data4[(begin + column) / 4]);                                  \
-            to[(i) + 1] = floatBitsToUint(data4[(begin + column) / 4 + 1]);                        \
+            const uint begin = view.at + (index) * view.stride + column;                           \
+            to[i] = floatBitsToUint(data4[begin / 4]);                                             \
+            to[(i) + 1] = floatBitsToUint(data4[begin / 4 + 1]);                                   \
         }                                                                                          \
     }
+
+/* Which row of q, k, v or y a thread takes, and which eighth of it. */
+uvec2 place(uint at)
+{
+    const bool whole = READY && EDGE == 16; /* of tiles in memory */
+    return whole ? place_of(DIM / 16, at) : uvec2(at / EIGHTS, at % EIGHTS);
+}
 
 void fetch_q(uint sequence, uint query0)
 {
     [[unroll]] for (uint i = 0; i < Q_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const uint index = sequence * queries + min(query0 + at / EIGHTS, queries - 1);
-        if (at < QUERIES * EIGHTS)
-            LOAD(q_next, 2 * i, q_data4, q_data8, q, index, at % EIGHTS * 8)
+        const uvec2 own = place(gl_LocalInvocationIndex + i * THREADS);
+        const uint index = sequence * queries + min(query0 + own.x, queries - 1);
+        if (own.x < QUERIES)
+            LOAD(q_next, 2 * i, q_data4, q_data8, q, index, own.y * 8)
     }
 }
 
@@ -103,10 +111,10 @@ void fetch_q(uint sequence, uint query0)
     void name(uint sequence)                                                                       \
     {                                                                                              \
         [[unroll]] for (uint i = 0; i < K_LOADS; i++) {                                            \
-            const uint at = gl_LocalInvocationIndex + i * THREADS;                                 \
-            const uint index = sequence * keys + min(at / EIGHTS, keys - 1);                       \
-            if (at < KEYS * EIGHTS)                                                                \
-                LOAD(kv_next, 2 * i, data4, data8, view, index, at % EIGHTS * 8)                   \
+            const uvec2 own = place(gl_LocalInvocationIndex + i * THREADS);                        \
+            const uint index = sequence * keys + min(own.x, keys - 1);                             \
+            if (own.x < KEYS)                                                                      \
+                LOAD(kv_next, 2 * i, data4, data8, view, index, own.y * 8)                         \
         }                                                                                          \
     }
 FETCH_KV(fetch_k, k_data4, k_data8, k)
@@ -124,24 +132,24 @@ void make_ready(inout uvec4 a, inout uvec4 b)
 void stash_q()
 {
     [[unroll]] for (uint i = 0; i < Q_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        if (at >= QUERIES * EIGHTS)
+        const uvec2 own = place(gl_LocalInvocationIndex + i * THREADS);
+        if (own.x >= QUERIES)
             continue;
         make_ready(q_next[2 * i], q_next[2 * i + 1]);
         [[unroll]] for (uint p = 0; p < PARTS; p++)
-            row[at / EIGHTS * ROW + p * EIGHTS + at % EIGHTS] = q_next[2 * i + p];
+            row[own.x * ROW + p * EIGHTS + own.y] = q_next[2 * i + p];
     }
 }
 
 void stash_kv()
 {
     [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        if (at >= KEYS * EIGHTS)
+        const uvec2 own = place(gl_LocalInvocationIndex + i * THREADS);
+        if (own.x >= KEYS)
             continue;
         make_ready(kv_next[2 * i], kv_next[2 * i + 1]);
         [[unroll]] for (uint p = 0; p < PARTS; p++)
-            kv[p * KV_PART + at / EIGHTS * STRIDE + at % EIGHTS] = kv_next[2 * i + p];
+            kv[p * KV_PART + own.x * STRIDE + own.y] = kv_next[2 * i + p];
     }
 }
 
@@ -283,17 +291,18 @@ void softmax(uint r, uint t)
 void store(uint sequence, uint query0)
 {
     for (uint at = gl_LocalInvocationIndex; at < QUERIES * EIGHTS; at += THREADS) {
-        const uint r = at / EIGHTS, d = at % EIGHTS * 8;
+        const uvec2 own = place(at);
+        const uint r = own.x, d = own.y * 8;
         if (query0 + r >= queries)
             continue;
         const float factor = uintBitsToFloat(row[r * ROW + FACTOR].x);
         const uvec4 a = operand4(FORM, uintBitsToFloat(row[r * ROW + d / 4]) * factor);
         const uvec4 b = operand4(FORM, uintBitsToFloat(row[r * ROW + d / 4 + 1]) * factor);
-        const uint begin = y.at + (sequence * queries + query0 + r) * y.stride;
-        const uint to = begin / 4 + eighth_at(FORM, gl_WorkGroupID.y * DIM + d);
+        const uint index = sequence * queries + query0 + r;
+        const uint to = eighth_at(FORM, y, index, gl_WorkGroupID.y * DIM + d);
         y_data8[to] = uvec4(a.xy, b.xy);
         if (PARTS == 2)
-            y_data8[to + 1] = uvec4(a.zw, b.zw);
+            y_data8[to + TILE] = uvec4(a.zw, b.zw);
     }
 }
 

@@ -58,14 +58,23 @@ vec4 load(uint row, uint c)
     return v;
 }
 
-vec4 scale(uint c, vec4 v)
+vec4 gamma[VALUES], beta[VALUES];
+
+/* Before the first row, so that no row waits for them. */
+void load_parameters(uint lane)
 {
-    if (VECTOR)
-        return fma(v, gamma_data4[(gamma_at + c) / 4], beta_data4[(beta_at + c) / 4]);
-    [[unroll]] for (uint j = 0; j < 4; j++)
-        if (c + j < cols)
-            v[j] = fma(v[j], gamma_data[gamma_at + c + j], beta_data[beta_at + c + j]);
-    return v;
+    [[unroll]] for (uint i = 0; i < VALUES; i++) {
+        const uint c = column_of(i, lane);
+        if (VECTOR && c < cols) {
+            gamma[i] = gamma_data4[(gamma_at + c) / 4];
+            beta[i] = beta_data4[(beta_at + c) / 4];
+        }
+        [[unroll]] for (uint j = 0; j < 4; j++)
+            if (!VECTOR && c + j < cols) {
+                gamma[i][j] = gamma_data[gamma_at + c + j];
+                beta[i][j] = beta_data[beta_at + c + j];
+            }
+    }
 }
 
 void store(uint row, uint c, vec4 v)
@@ -73,13 +82,12 @@ void store(uint row, uint c, vec4 v)
     const uint first = y.at + row * y.stride;
     if (c >= cols)
         return;
-    v = scale(c, v);
     if (FORM != FLOATS) {
-        const uint at = first / 2 + fourth_at(FORM, c);
+        const uint at = fourth_at(FORM, y, row, c);
         const uvec4 parts = operand4(FORM, v);
         y_ready4[at] = parts.xy;
         if (FORM == SPLIT)
-            y_ready4[at + 2] = parts.zw;
+            y_ready4[at + 2 * TILE] = parts.zw;
     } else if (VECTOR) {
         y_data4[(first + c) / 4] = v;
     } else {
@@ -93,6 +101,7 @@ void main()
 {
     const uint lane = gl_LocalInvocationIndex % LANES, slot = gl_LocalInvocationIndex / LANES;
     const uint parts = slot * LANES / 4, own = parts + lane / 4;
+    load_parameters(lane);
     for (uint row0 = gl_WorkGroupID.x * ROWS; row0 < rows; row0 += gl_NumWorkGroups.x * ROWS) {
         const uint row = min(row0 + slot, rows - 1);
         vec4 value[VALUES], sum = vec4(0), rest = vec4(0), squares = vec4(0);
@@ -125,6 +134,6 @@ void main()
         const float factor = 1.0 / sqrt(add4(squares) / float(cols) - shift * shift + eps);
         if (row0 + slot < rows)
             [[unroll]] for (uint i = 0; i < VALUES; i++)
-                store(row, column_of(i, lane), (value[i] - shift) * factor);
+                store(row, column_of(i, lane), fma((value[i] - shift) * factor, gamma[i], beta[i]));
     }
 }

@@ -7,14 +7,14 @@
  * are not stored; x counts as 0 past k.
  *
  * W comes in panels of 32 rows, k-major, padded with 0: element (r, c) is at
- * [(r / 32 * k + c) * 32 + r % 32]. Or it was made for linear_split.comp and comes in two parts:
- * row by row, each filled up to a multiple of 8, eight first parts and then their eight second
- * ones, all of it multiplied by a power of two that w_scale undoes.
+ * [(r / 32 * k + c) * 32 + r % 32]. Or it was made for linear_split.comp and comes in two parts
+ * (operand.glsl), without gaps, multiplied by a power of two that w_scale undoes.
  */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "view.glsl"
 #include "exp.glsl"
+#include "operand.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint BM = 32;
@@ -92,10 +92,11 @@ vec4 load_x(uint row, uint c)
 /* Columns [c, c + 4) of a row of W in two parts. */
 vec4 load_parts(uint row, uint c)
 {
-    const uint eighths = (k + 7) / 8;
-    const uint eighth = min(row, n - 1) * eighths + min(c / 8, eighths - 1);
-    const uint at = eighth * 4 + c % 8 / 4;
-    const uvec2 high = w_parts4[at], low = w_parts4[at + 2];
+    const uint tiles = (k + 15) / 16, column = min(c, tiles * 16 - 4);
+    const uint pitch = tiles_size(SPLIT, (n + 15) / 16);
+    const uint eighth = eighth_at(SPLIT, pitch, min(row, n - 1), column);
+    const uint at = 2 * eighth + column % 8 / 4;
+    const uvec2 high = w_parts4[at], low = w_parts4[at + 2 * TILE];
     const vec4 first = vec4(unpackHalf2x16(high.x), unpackHalf2x16(high.y));
     const vec4 second = vec4(unpackHalf2x16(low.x), unpackHalf2x16(low.y));
     return (first + second) * w_scale;

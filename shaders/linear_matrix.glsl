@@ -3,14 +3,18 @@
  * y = epilogue(scale x W^T + bias) by cooperative matrices of EDGE x EDGE x EDGE with float32 sums;
  * the body of linear_f16.comp, linear_bf16.comp and linear_split.comp, which define FORM (see
  * operand.glsl), Element, its 16-bit number, and how many PARTS of them make a float32. x [m, k]
- * and y [m, n] are float32 or operands, W [n, k] is 16-bit, row by row, its rows filled up to a
- * multiple of 8; of two parts eight first ones are followed by their eight second ones, and their
- * sum is the weight.
+ * and y [m, n] are float32 or operands, W [n, k] lies as an operand does, without gaps, filled up
+ * with 0; of two parts their sum is the weight.
  *
  * A workgroup makes a tile of BM x BN of y with DOWN x ACROSS subgroups; slabs of BK of k go
  * through shared memory, one is fetched into registers while another is multiplied. With KS > 1 a
  * slab is shared out to KS groups of so many subgroups, whose sums are added in order at the end.
  * Rows and columns past the end repeat the last one and are not stored; x counts as 0 past k.
+ *
+ * DIRECT does without slabs: x is an operand, k a multiple of BK, and each subgroup takes its
+ * matrices straight from memory, with their rows in the order that they have there. They are read
+ * as often as there are tiles, but nobody waits for anybody before the end, which is what counts
+ * where there is little work.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -36,6 +40,7 @@ layout(constant_id = 12) const bool READY_Y = false; /* y becomes one */
 layout(constant_id = 13) const uint EDGE = 16; /* 8 or 16 */
 layout(constant_id = 14) const uint SUBGROUP = 32; /* threads of one */
 layout(constant_id = 15) const bool TAIL = true; /* k ends inside of a slab */
+layout(constant_id = 16) const bool DIRECT = false;
 
 const uint PLAIN = 0, GELU = 1, ADD = 2;
 
@@ -67,11 +72,12 @@ const uint W_LOADS = (BN * EIGHTS + THREADS - 1) / THREADS;
 
 /* Slabs of x and of W, part by part, row by row, in units of 16 bytes, one more a row to spread the
  * rows over the banks. At the end, in float32, each group's sums, [BM, BN]; or, of one group, a row
- * of matrices of each subgroup, [EDGE, CN * EDGE]. */
-const uint STRIDE = EIGHTS + 1, ACROSS4 = CN * EDGE / 4, OUT_STRIDE = ACROSS4 + 1;
-const uint SUM_STRIDE = BN / 4 + 1;
+ * of matrices of each subgroup, [EDGE, CN * EDGE], its stride an odd number of 4, so that rows of
+ * matrices lie in other banks. */
+const uint STRIDE = EIGHTS + 1, ACROSS4 = CN * EDGE / 4, OUT_STRIDE = ACROSS4 | 4;
+const uint SUM_STRIDE = BN / 4 + (DIRECT ? 0 : 1); /* so many groups have no room for more */
 const uint X_PART = BM * STRIDE, W_PART = BN * STRIDE, W_SLAB = PARTS * X_PART;
-const uint SLABS = PARTS * (X_PART + W_PART);
+const uint SLABS = DIRECT ? 0 : PARTS * (X_PART + W_PART);
 const uint OUT = KS > 1 ? KS * BM * SUM_STRIDE : GROUP * EDGE * OUT_STRIDE;
 shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
 
@@ -81,6 +87,43 @@ shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
 
 /* ---- slabs ---- */
 
+uint filled_k()
+{
+    return (k + 15) / 16 * 16;
+}
+
+uint w_pitch()
+{
+    return tiles_size(FORM, (n + 15) / 16);
+}
+
+/* Which row of a slab, and which eighth of it, this thread's load i takes, where tiles lie in
+ * memory; the first one is computed once. */
+uvec2 first_place;
+
+uvec2 tile_place(uint i)
+{
+    const bool whole_rows = THREADS % (2 * BK) == 0; /* of tiles: two threads take a row of one */
+    return whole_rows ? first_place + uvec2(i * (THREADS / (2 * BK) * 16), 0)
+                      : place_of(BK / 16, gl_LocalInvocationIndex + i * THREADS);
+}
+
+uvec2 x_place(uint i)
+{
+    const uint at = gl_LocalInvocationIndex + i * THREADS;
+    return READY_X ? tile_place(i) : uvec2(at / EIGHTS, at % EIGHTS);
+}
+
+bool takes_x(uint i)
+{
+    return BM * EIGHTS % THREADS == 0 || gl_LocalInvocationIndex + i * THREADS < BM * EIGHTS;
+}
+
+bool takes_w(uint i)
+{
+    return BN * EIGHTS % THREADS == 0 || gl_LocalInvocationIndex + i * THREADS < BN * EIGHTS;
+}
+
 uint x_from[X_LOADS], w_from[W_LOADS]; /* where this thread's share of the first slab begins */
 uvec4 x_next[2 * X_LOADS]; /* eight numbers each two: parts, or the bits of float32 */
 uvec4 w_next[PARTS * W_LOADS];
@@ -88,14 +131,16 @@ bool found = false; /* a number of x that is too large */
 
 void begin(uint row0, uint column0)
 {
+    first_place = place_of(BK / 16, gl_LocalInvocationIndex);
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS, c = at % EIGHTS * 8;
-        const uint base = x.at + min(row0 + at / EIGHTS, m - 1) * x.stride;
-        x_from[i] = READY_X ? base / 4 + eighth_at(FORM, c) : base + c;
+        const uvec2 place = x_place(i);
+        const uint row = min(row0 + place.x, m - 1), c = place.y * 8;
+        x_from[i] = READY_X ? eighth_at(FORM, x, row, c) : x.at + row * x.stride + c;
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        w_from[i] = PARTS * (min(column0 + at / EIGHTS, n - 1) * ((k + 7) / 8) + at % EIGHTS);
+        const uvec2 place = tile_place(i);
+        const uint row = min(column0 + place.x, n - 1);
+        w_from[i] = eighth_at(FORM, w_pitch(), row, min(place.y * 8, filled_k() - 8));
     }
 }
 
@@ -113,26 +158,24 @@ vec4 load_x(uint base, uint c)
 /* Fetches the slab of k from `first` on into registers. */
 void fetch(uint first)
 {
-    const uint eighths = (k + 7) / 8;
+    const uint x_on = first / 16 * (x.stride / 4), w_on = first / 16 * w_pitch();
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS, c = first + at % EIGHTS * 8;
-        const bool mine = BM * EIGHTS % THREADS == 0 || at < BM * EIGHTS;
-        if (READY_X && mine)
+        const uint c = first + x_place(i).y * 8;
+        if (READY_X && takes_x(i))
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                x_next[2 * i + p] = !TAIL || c < k
-                                        ? x_data8[x_from[i] + eighth_at(FORM, first) + p]
-                                        : uvec4(0);
-        if (!READY_X && mine) {
+                x_next[2 * i + p] =
+                    !TAIL || c < k ? x_data8[x_from[i] + x_on + p * TILE] : uvec4(0);
+        if (!READY_X && takes_x(i)) {
             x_next[2 * i] = floatBitsToUint(load_x(x_from[i] + first, c));
             x_next[2 * i + 1] = floatBitsToUint(load_x(x_from[i] + first + 4, c + 4));
         }
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        const uint past = TAIL ? max(first / 8 + at % EIGHTS, eighths - 1) - (eighths - 1) : 0;
-        if (BN * EIGHTS % THREADS == 0 || at < BN * EIGHTS)
+        const uint c = first + tile_place(i).y * 8;
+        const uint from = w_from[i] + (!TAIL || c < filled_k() ? w_on : 0); /* past k: any */
+        if (takes_w(i))
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                w_next[PARTS * i + p] = w_data8[w_from[i] + PARTS * (first / 8 - past) + p];
+                w_next[PARTS * i + p] = w_data8[from + p * TILE];
     }
 }
 
@@ -140,26 +183,31 @@ void fetch(uint first)
 void stash()
 {
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        if (BM * EIGHTS % THREADS != 0 && at >= BM * EIGHTS)
+        const uvec2 place = x_place(i);
+        if (!takes_x(i))
             continue;
         if (!READY_X)
             operand8(FORM, x_next[2 * i], x_next[2 * i + 1]);
         if (PARTS == 2 && gl_WorkGroupID.x == 0)
             found = found || too_large(x_next[2 * i]);
         [[unroll]] for (uint p = 0; p < PARTS; p++)
-            slab[p * X_PART + at / EIGHTS * STRIDE + at % EIGHTS] = x_next[2 * i + p];
+            slab[p * X_PART + place.x * STRIDE + place.y] = x_next[2 * i + p];
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
-        const uint at = gl_LocalInvocationIndex + i * THREADS;
-        if (BN * EIGHTS % THREADS == 0 || at < BN * EIGHTS)
+        const uvec2 place = tile_place(i);
+        if (takes_w(i))
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                slab[W_SLAB + p * W_PART + at / EIGHTS * STRIDE + at % EIGHTS] =
-                    w_next[PARTS * i + p];
+                slab[W_SLAB + p * W_PART + place.x * STRIDE + place.y] = w_next[PARTS * i + p];
     }
 }
 
 /* ---- products ---- */
+
+/* Where the last matrix along m or n begins. */
+uint last_edge(uint length)
+{
+    return (length - 1) / EDGE * EDGE;
+}
 
 MatrixC sum[CM * CN];
 #if PARTS == 2
@@ -169,9 +217,39 @@ MatrixC total[CM * CN];
 const uint CHUNK = 32 / EDGE;
 #endif
 
-/* Second times second part is left out, the smallest product comes first. Second parts of x count
+/* Adds the products of CM matrices of x, from a[i] on, with one of W, b[j], to column c of sums.
+ * Second times second part is left out, the smallest product comes first. Second parts of x count
  * 2^-11, which the first parts of W take over: they are so large that no digit that matters is
  * lost, and one sum does for all three. */
+#if PARTS == 2
+#define ADD_PRODUCTS(a, i0, b, j0, c)                                                              \
+    {                                                                                              \
+        const MatrixB small = b[j0] * Element(1.0 / 2048.0);                                       \
+        [[unroll]] for (uint i = 0; i < CM; i++)                                                   \
+            sum[i * CN + c] = coopMatMulAdd(a[(i0) + 2 * i + 1], small, sum[i * CN + c]);          \
+        [[unroll]] for (uint i = 0; i < CM; i++)                                                   \
+            sum[i * CN + c] = coopMatMulAdd(a[(i0) + 2 * i], b[(j0) + 1], sum[i * CN + c]);        \
+        [[unroll]] for (uint i = 0; i < CM; i++)                                                   \
+            sum[i * CN + c] = coopMatMulAdd(a[(i0) + 2 * i], b[j0], sum[i * CN + c]);              \
+    }
+#else
+#define ADD_PRODUCTS(a, i0, b, j0, c)                                                              \
+    [[unroll]] for (uint i = 0; i < CM; i++)                                                       \
+        sum[i * CN + c] = coopMatMulAdd(a[(i0) + i], b[j0], sum[i * CN + c]);
+#endif
+
+/* After so many steps of k the sums of two parts are added up. */
+void promote(uint steps)
+{
+#if PARTS == 2
+    if (steps % CHUNK == 0 || steps == CK)
+        [[unroll]] for (uint i = 0; i < CM * CN; i++) {
+            total[i] += sum[i];
+            sum[i] = MatrixC(0.0);
+        }
+#endif
+}
+
 void multiply(uint group, uint down, uint across)
 {
     [[unroll]] for (uint c = 0; c < CK; c++) {
@@ -188,24 +266,69 @@ void multiply(uint group, uint down, uint across)
                 coopMatLoad(b[p], slab,
                             W_SLAB + p * W_PART + (across * CN + j) * EDGE * STRIDE + k8, STRIDE,
                             gl_CooperativeMatrixLayoutColumnMajor);
-#if PARTS == 2
-            const MatrixB small = b[0] * Element(1.0 / 2048.0);
-            [[unroll]] for (uint i = 0; i < CM; i++)
-                sum[i * CN + j] = coopMatMulAdd(a[2 * i + 1], small, sum[i * CN + j]);
-            [[unroll]] for (uint i = 0; i < CM; i++)
-                sum[i * CN + j] = coopMatMulAdd(a[2 * i], b[1], sum[i * CN + j]);
-#endif
-            [[unroll]] for (uint i = 0; i < CM; i++)
-                sum[i * CN + j] = coopMatMulAdd(a[PARTS * i], b[0], sum[i * CN + j]);
+            ADD_PRODUCTS(a, 0, b, 0, j)
         }
-#if PARTS == 2
-        if ((c + 1) % CHUNK == 0 || c + 1 == CK)
-            [[unroll]] for (uint i = 0; i < CM * CN; i++) {
-                total[i] += sum[i];
-                sum[i] = MatrixC(0.0);
-            }
-#endif
+        promote(c + 1);
     }
+}
+
+/* ---- products without slabs ---- */
+
+/* All matrices that a subgroup multiplies in a step of BK, straight from memory. */
+#define FETCH_STEP(a, b, first, row0, column0, group)                                              \
+    [[unroll]] for (uint c = 0; c < CK; c++) {                                                     \
+        const uint k0 = (first) + ((group) * CK + c) * EDGE;                                       \
+        [[unroll]] for (uint i = 0; i < CM; i++) {                                                 \
+            const uint from = eighth_at(FORM, x, min((row0) + i * EDGE, last_edge(m)), k0);        \
+            [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
+                coopMatLoad(a[(c * CM + i) * PARTS + p], x_data8, from + p * TILE, 2,              \
+                            gl_CooperativeMatrixLayoutRowMajor);                                   \
+        }                                                                                          \
+        [[unroll]] for (uint j = 0; j < CN; j++) {                                                 \
+            const uint column = min((column0) + j * EDGE, last_edge(n));                           \
+            const uint from = eighth_at(FORM, w_pitch(), column, k0);                              \
+            [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
+                coopMatLoad(b[(c * CN + j) * PARTS + p], w_data8, from + p * TILE, 2,              \
+                            gl_CooperativeMatrixLayoutColumnMajor);                                \
+        }                                                                                          \
+    }
+
+#define MULTIPLY_STEP(a, b)                                                                        \
+    [[unroll]] for (uint c = 0; c < CK; c++) {                                                     \
+        [[unroll]] for (uint j = 0; j < CN; j++)                                                   \
+            ADD_PRODUCTS(a, c * CM * PARTS, b, (c * CN + j) * PARTS, j)                            \
+        promote(c + 1);                                                                            \
+    }
+
+/* One step is fetched while another is multiplied. */
+void sum_steps(uint row0, uint column0, uint group)
+{
+    MatrixA a[CK * PARTS * CM], a_next[CK * PARTS * CM];
+    MatrixB b[CK * PARTS * CN], b_next[CK * PARTS * CN];
+    FETCH_STEP(a, b, 0, row0, column0, group)
+    for (uint first = 0; first < k; first += 2 * BK) {
+        if (first + BK < k)
+            FETCH_STEP(a_next, b_next, first + BK, row0, column0, group)
+        MULTIPLY_STEP(a, b)
+        if (first + 2 * BK < k)
+            FETCH_STEP(a, b, first + 2 * BK, row0, column0, group)
+        if (first + BK < k)
+            MULTIPLY_STEP(a_next, b_next)
+    }
+}
+
+/* Is a number of x too large? A tile's rows are shared out to all workgroups that read them, and
+ * there to all threads: mostly each has one load, that nothing waits for before the end. */
+bool find_too_large(uint row0)
+{
+    const uint eighths = k / 8, groups = gl_NumWorkGroups.x, rows = min(BM, m - row0);
+    const uint first = gl_WorkGroupID.x * eighths / groups;
+    const uint count = (gl_WorkGroupID.x + 1) * eighths / groups - first;
+    bool any_too_large = false;
+    for (uint at = gl_LocalInvocationIndex; at < rows * count; at += THREADS)
+        if (too_large(x_data8[eighth_at(FORM, x, row0 + at % rows, (first + at / rows) * 8)]))
+            any_too_large = true;
+    return any_too_large;
 }
 
 /* ---- the end ---- */
@@ -249,11 +372,11 @@ void store4(uint row, uint column, vec4 v)
 {
     const uint first = y.at + row * y.stride;
     if (READY_Y) {
-        const uint at = first / 2 + fourth_at(FORM, column);
+        const uint at = fourth_at(FORM, y, row, column);
         const uvec4 parts = operand4(FORM, v);
         y_ready4[at] = parts.xy;
         if (PARTS == 2)
-            y_ready4[at + 2] = parts.zw;
+            y_ready4[at + 2 * TILE] = parts.zw;
     } else if (VECTOR_Y) {
         y_data4[(first + column) / 4] = v;
     } else {
@@ -272,6 +395,31 @@ void finish4(uint row, uint column, vec4 v, vec4 bias, vec4 old)
     store4(row, column, v);
 }
 
+/* Which row and which four columns of a row of matrices a thread writes: neighbours in memory. */
+uvec2 out_place(uint at)
+{
+    const uint matrix = at / (EDGE * EDGE / 4), within = at % (EDGE * EDGE / 4);
+    return READY_Y ? uvec2(within / (EDGE / 4), matrix * (EDGE / 4) + within % (EDGE / 4))
+                   : uvec2(at / ACROSS4, at % ACROSS4);
+}
+
+/* Four neighbours of a row of sums that begins at `row`, the first of them column 4 c. DIRECT takes
+ * rows of x and of W as they lie, so that the sums' columns stand like those rows. */
+vec4 sums4(uint row, uint c)
+{
+    if (!DIRECT)
+        return uintBitsToFloat(slab[row + c]);
+    const uvec4 even = slab[row + c / 2 * 2], odd = slab[row + c / 2 * 2 + 1];
+    return uintBitsToFloat(c % 2 == 0 ? uvec4(even.x, odd.x, even.y, odd.y)
+                                      : uvec4(even.z, odd.z, even.w, odd.w));
+}
+
+/* The same for a row of y. */
+uint sums_row(uint r)
+{
+    return DIRECT ? r / 16 * 16 + slot_of(r % 16) : r;
+}
+
 /* A subgroup's matrices, a row of them at a time, go through its own part of shared memory, since
  * which element a thread holds is the driver's secret. */
 void store(uint row0, uint column0, uint part, uint lane)
@@ -280,9 +428,9 @@ void store(uint row0, uint column0, uint part, uint lane)
     [[unroll]] for (uint i = 0; i < CM; i++) {
         vec4 bias[ROUNDS], old[ROUNDS];
         [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
-            const uint at = t * SUBGROUP + lane, column = column0 + at % ACROSS4 * 4;
-            bias[t] = bias4(column);
-            old[t] = old4(row0 + i * EDGE + at / ACROSS4, column);
+            const uvec2 place = out_place(t * SUBGROUP + lane);
+            bias[t] = bias4(column0 + place.y * 4);
+            old[t] = old4(row0 + i * EDGE + place.x, column0 + place.y * 4);
         }
         [[unroll]] for (uint j = 0; j < CN; j++)
             coopMatStore(sum[i * CN + j], slab, part + j * EDGE / 4, OUT_STRIDE,
@@ -290,10 +438,10 @@ void store(uint row0, uint column0, uint part, uint lane)
         controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease);
         [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
-            const uint at = t * SUBGROUP + lane, r = at / ACROSS4, c = at % ACROSS4;
-            if (at < EDGE * ACROSS4)
-                finish4(row0 + i * EDGE + r, column0 + c * 4,
-                        uintBitsToFloat(slab[part + r * OUT_STRIDE + c]), bias[t], old[t]);
+            const uvec2 place = out_place(t * SUBGROUP + lane);
+            if (t * SUBGROUP + lane < EDGE * ACROSS4)
+                finish4(row0 + i * EDGE + place.x, column0 + place.y * 4,
+                        sums4(part + sums_row(place.x) * OUT_STRIDE, place.y), bias[t], old[t]);
         }
         controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared,
                        gl_SemanticsAcquireRelease);
@@ -327,11 +475,36 @@ void store_groups(uint row0, uint column0, uint group, uint down, uint across)
         const uint at = t * THREADS + gl_LocalInvocationIndex, r = at / (BN / 4), c = at % (BN / 4);
         if (at >= BM * BN / 4)
             continue;
-        vec4 v = uintBitsToFloat(slab[r * SUM_STRIDE + c]);
+        vec4 v = sums4(sums_row(r) * SUM_STRIDE, c);
         [[unroll]] for (uint g = 1; g < KS; g++)
-            v += uintBitsToFloat(slab[(g * BM + r) * SUM_STRIDE + c]);
+            v += sums4((g * BM + sums_row(r)) * SUM_STRIDE, c);
         finish4(row0 + r, column0 + c * 4, v, bias_next[t], old_next[t]);
     }
+}
+
+void sum_slabs(uint row0, uint column0, uint group, uint down, uint across)
+{
+    begin(row0, column0);
+    fetch(0);
+    if (KS > 1)
+        fetch_ends(row0, column0);
+    for (uint first = 0; first < k; first += BK) {
+        barrier();
+        stash();
+        barrier();
+        if (first + BK < k)
+            fetch(first + BK);
+        multiply(group, down, across);
+    }
+}
+
+void sum_direct(uint row0, uint column0, uint group, uint down, uint across)
+{
+    if (KS > 1)
+        fetch_ends(row0, column0);
+    if (PARTS == 2)
+        found = find_too_large(row0);
+    sum_steps(row0 + down * CM * EDGE, column0 + across * CN * EDGE, group);
 }
 
 void main()
@@ -346,18 +519,10 @@ void main()
         total[i] = MatrixC(0.0);
 #endif
     }
-    begin(row0, column0);
-    fetch(0);
-    if (KS > 1)
-        fetch_ends(row0, column0);
-    for (uint first = 0; first < k; first += BK) {
-        barrier();
-        stash();
-        barrier();
-        if (first + BK < k)
-            fetch(first + BK);
-        multiply(group, down, across);
-    }
+    if (DIRECT)
+        sum_direct(row0, column0, group, down, across);
+    else
+        sum_slabs(row0, column0, group, down, across);
 #if PARTS == 2
     [[unroll]] for (uint i = 0; i < CM * CN; i++)
         sum[i] = total[i];

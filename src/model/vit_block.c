@@ -5,10 +5,10 @@
 
 #include "base/checked.h"
 
-/* [rows, cols] where t ends. */
+/* [rows, cols] where t ends, with the tiles that it may have as an operand. */
 static pv_tensor behind(pv_tensor t, size_t rows, size_t cols)
 {
-    return pv_view(t.buffer, t.offset + t.rows * t.cols, rows, cols);
+    return pv_view(t.buffer, t.offset + pv_whole_tiles(t.rows) * t.cols, rows, cols);
 }
 
 bool pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffer, size_t *offset)
@@ -16,8 +16,8 @@ bool pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffe
     size_t rows, most, inner = s->heads * s->head_dim, kept = s->sequences * s->keep.count;
     size_t few = s->absorbed ? kept : 0, absorbed = s->heads * s->width;
     size_t widest = 4 * s->width + 8 * inner + 2 * absorbed + s->hidden;
-    if (!pv_mul(s->sequences, s->tokens, &rows) || !pv_mul(rows, widest, &most) ||
-        !pv_add(most, *offset, &most))
+    if (!pv_mul(s->sequences, s->tokens, &rows) || !pv_add(rows, PV_FORM_TILE, &most) ||
+        !pv_mul(most, widest, &most) || !pv_add(most, *offset, &most))
         return false;
     m->x = pv_view(buffer, *offset, rows, s->width);
     m->h = behind(m->x, rows, s->width);

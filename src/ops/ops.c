@@ -11,17 +11,17 @@
 #include <stdbool.h>
 
 /* Does the view lie inside its buffer? */
-static bool inside(pv_tensor t)
+static bool inside(pv_tensor view)
 {
-    size_t cols = t.half ? (t.cols + 1) / 2 : t.cols; /* floats */
-    if (!t.buffer || cols > t.stride)
+    const pv_tensor t = pv_memory_of(view);
+    if (!t.buffer || t.cols > t.stride)
         return false;
     if (!t.rows || !t.cols)
         return t.offset <= t.buffer->floats;
     size_t room = t.buffer->floats;
-    if (t.offset > room || cols > room - t.offset)
+    if (t.offset > room || t.cols > room - t.offset)
         return false;
-    return t.rows - 1 <= (room - t.offset - cols) / t.stride;
+    return t.rows - 1 <= (room - t.offset - t.cols) / t.stride;
 }
 
 static bool floats(pv_tensor t)

@@ -17,27 +17,65 @@ typedef struct pv_buffer {
 typedef struct pv_tensor {
     pv_buffer *buffer;
     size_t offset, rows, cols, stride;
-    int form; /* 0; or what pv_operand made it: in the same memory, but not float32 */
-    bool half; /* two columns of that form take a float */
+    int form;   /* 0; or what pv_operand made it: in the same memory, but not float32 */
+    bool half;  /* two numbers of that form take a float */
+    bool tiled; /* they lie in tiles of PV_FORM_TILE rows and columns, one below the other; the
+                   stride is from a column of tiles to the next */
 } pv_tensor;
+
+enum { PV_FORM_TILE = 16 };
 
 /* [rows, cols] without gaps from `offset` on. */
 static inline pv_tensor pv_view(pv_buffer *buffer, size_t offset, size_t rows, size_t cols)
 {
-    return (pv_tensor){buffer, offset, rows, cols, cols, 0, false};
+    return (pv_tensor){buffer, offset, rows, cols, cols, 0, false, false};
 }
 
-/* Columns [first, first + cols) of t; of a form, 8 | first. */
+/* The floats that so many numbers of t take. */
+static inline size_t pv_floats_of(pv_tensor t, size_t numbers)
+{
+    return t.half ? (numbers + 1) / 2 : numbers;
+}
+
+static inline size_t pv_whole_tiles(size_t length)
+{
+    return (length + PV_FORM_TILE - 1) / PV_FORM_TILE * PV_FORM_TILE;
+}
+
+/* The floats of so many rows, whole tiles, in a column of tiles. */
+static inline size_t pv_tiles_floats(pv_tensor t, size_t rows)
+{
+    return pv_floats_of(t, pv_whole_tiles(rows) * PV_FORM_TILE);
+}
+
+/* Where t lies, as rows of float32: its own, or its columns of tiles. */
+static inline pv_tensor pv_memory_of(pv_tensor t)
+{
+    const size_t rows = t.tiled ? pv_whole_tiles(t.cols) / PV_FORM_TILE : t.rows;
+    const size_t cols = t.tiled ? pv_tiles_floats(t, t.rows) : pv_floats_of(t, t.cols);
+    return (pv_tensor){t.buffer, t.offset, rows, cols, t.stride, 0, false, false};
+}
+
+/* Columns [first, first + cols) of t; of tiles, whole ones. */
 static inline pv_tensor pv_columns(pv_tensor t, size_t first, size_t cols)
 {
-    const size_t offset = t.offset + (t.half ? first / 2 : first);
-    return (pv_tensor){t.buffer, offset, t.rows, cols, t.stride, t.form, t.half};
+    t.offset += t.tiled ? first / PV_FORM_TILE * t.stride : pv_floats_of(t, first);
+    t.cols = cols;
+    return t;
+}
+
+/* Rows [first, first + rows) of t; of tiles, whole ones. */
+static inline pv_tensor pv_rows_of(pv_tensor t, size_t first, size_t rows)
+{
+    t.offset += t.tiled ? pv_tiles_floats(t, first) : first * t.stride;
+    t.rows = rows;
+    return t;
 }
 
 /* t, which is float32 without gaps, seen as [rows, cols] with the same number of elements. */
 static inline pv_tensor pv_reshape(pv_tensor t, size_t rows, size_t cols)
 {
-    return (pv_tensor){t.buffer, t.offset, rows, cols, cols, 0, false};
+    return pv_view(t.buffer, t.offset, rows, cols);
 }
 
 #endif

@@ -78,7 +78,8 @@ pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv
 {
     const pv_tensor operand = pv_vk_operand(plan, store, t);
     const vk_layout layout = (vk_layout)operand.form;
-    return pv_vk_team_for(pv_vk_device_of(plan), layout, s) ? operand : t;
+    const bool whole = s->heads * s->dim % PV_FORM_TILE == 0;
+    return whole && pv_vk_team_for(pv_vk_device_of(plan), layout, s) ? operand : t;
 }
 
 /* ---- by threads ---- */

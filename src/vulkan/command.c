@@ -52,8 +52,9 @@ psgvit_status pv_vk_use_tensor(const vk_device *device, pv_tensor tensor, bool w
     const vk_buffer *host = (const vk_buffer *)tensor.buffer;
     const vk_buffer *b = host->twin ? host->twin : host;
     uint64_t align = device->limits.minStorageBufferOffsetAlignment;
-    uint64_t begin = (uint64_t)tensor.offset * sizeof(float);
-    uint64_t last = tensor.rows ? (tensor.rows - 1) * tensor.stride + tensor.cols : 0;
+    const pv_tensor t = pv_memory_of(tensor);
+    uint64_t begin = (uint64_t)t.offset * sizeof(float);
+    uint64_t last = t.rows ? (t.rows - 1) * t.stride + t.cols : 0;
     uint64_t end = begin + (uint64_t)last * sizeof(float);
     uint64_t first = begin / align * align;
     const uint64_t to = end;

@@ -7,60 +7,68 @@
 
 #include "vulkan/record.h"
 
+#include <math.h>
+
 /* ---- classes of tiles ---- */
 
-/* Measured on an H200, 2026-11-22, bench_vulkan: 64 x 64 reaches 34 TFLOP/s, larger tiles don't.
- * Sums of at most 384 (8 times 48): with 768 eegpt_4x1000 had 1.36 to 1.61 times PyTorch's mean
- * error, with 384 it has 1.09 times. */
+/* Costs are fitted to what bench_vulkan measured on an H200, 2026-11-23, for the layers of OSF-base
+ * in batches of 1, 4, 16 and 256 and of EEGPT's windows of 4, 22 and 64 channels, so that the class
+ * they take for a shape is the fastest one, or nearly. */
+
+/* Sums of at most 384 (8 times 48): with 768 eegpt_4x1000 had 1.36 to 1.61 times PyTorch's mean
+ * error, with 384 it has 1.09 times. 64 x 64 reaches 34 TFLOP/s, larger tiles don't. */
 static const vk_tile tiles_f32[] = {
     /* a probe: few columns, long k, so that threads divide k */
-    {16, 16, 128, 4, 4, 16, 0, 0, 16, 0},
-    /* many epochs */
-    {64, 64, 8, 8, 4, 1, 48, 264, 0, 0},
+    {16, 16, 128, 4, 4, 16, 0, false, {1, 2.5f, 1.7f, 8.3f}},
     /* one epoch: little work, so that threads divide k, too */
-    {32, 32, 32, 4, 4, 4, 24, 0, 0, 0},
-    /* what every device can run */
-    {64, 64, 8, 8, 4, 1, 48, 0, 0, 0},
+    {32, 32, 32, 4, 4, 4, 24, false, {1, 3.0f, 0.3f, 13.1f}},
+    /* many, and what every device can run */
+    {64, 64, 8, 8, 4, 1, 48, false, {2, 2.0f, 0.1f, 59.4f}},
 };
 
 /* For a device that is a CPU: Mesa's llvmpipe reads shared memory float by float, so that 8 x 8 a
  * thread takes 150 ms of it where 8 x 4 takes 260 (out of one epoch); 16 x 8 would take 110, but
  * each pipeline a second more to make. */
-static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, 0, 0, 0};
+static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, false, {0}};
 
-/* The same for a subgroup's matrices (f16 on the H200, OSF-base's layers in batches of 1, 4, 16 and
- * 256 and those of EEGPT's 22 x 1000). */
+/* The same for a subgroup's matrices, measured in f16. */
 static const vk_tile tiles_matrix[] = {
-    /* a probe: few columns */
-    {32, 16, 128, 16, 16, 4, 0, 0, 16, 0},
-    /* many epochs: 250 to 270 TFLOP/s over a short and a long k */
-    {192, 128, 64, 48, 64, 1, 0, 700, 0, 0},
-    {96, 192, 64, 48, 48, 1, 0, 240, 0, 0},
-    /* some: a tile for nearly each multiprocessor, and no second round for a few */
-    {128, 128, 64, 64, 32, 1, 0, 200, 0, 0},
-    {96, 96, 64, 48, 48, 1, 0, 100, 0, 0},
-    {64, 64, 128, 32, 32, 2, 0, 60, 0, 2048},
-    {64, 64, 64, 32, 32, 1, 0, 100, 0, 0},
-    {64, 64, 128, 32, 32, 2, 0, 60, 0, 0},
-    /* one: what counts is how often shared memory is filled and waited for */
-    {32, 32, 256, 16, 16, 2, 0, 0, 0, 2048},
-    {32, 32, 128, 16, 16, 2, 0, 0, 0, 0},
+    /* many epochs: 200 to 270 TFLOP/s */
+    {192, 128, 64, 48, 64, 1, 0, false, {1, 1.0f, 4.5f, 22.0f}},
+    {96, 192, 64, 48, 48, 1, 0, false, {1, 1.0f, 4.2f, 18.1f}},
+    {128, 128, 64, 64, 32, 1, 0, false, {1, 1.0f, 3.6f, 16.2f}},
+    {96, 128, 64, 48, 32, 1, 0, false, {1, 1.0f, 3.1f, 14.1f}},
+    {96, 96, 64, 48, 48, 1, 0, false, {1, 1.5f, 2.6f, 13.2f}},
+    {64, 64, 128, 32, 32, 2, 0, false, {1, 2.0f, 1.9f, 6.5f}},
+    {64, 64, 64, 32, 32, 1, 0, false, {2, 1.0f, 2.3f, 10.5f}},
+    /* one: straight from memory */
+    {48, 16, 512, 48, 16, 16, 0, true, {1, 2.0f, 1.9f, 1.64f}},
+    {48, 16, 256, 48, 16, 8, 0, true, {1, 3.0f, 0.6f, 1.74f}},
+    {48, 16, 128, 48, 16, 4, 0, true, {2, 2.5f, 0.6f, 3.13f}},
+    {32, 32, 256, 32, 32, 8, 0, true, {1, 2.0f, 1.9f, 2.5f}},
+    {32, 16, 128, 32, 16, 4, 0, true, {3, 2.0f, 0.7f, 3.6f}},
+    /* where x is no operand: what counts is how often shared memory is filled and waited for */
+    {32, 16, 128, 16, 16, 4, 0, false, {3, 1.5f, 1.7f, 4.8f}},
+    {32, 32, 128, 16, 16, 2, 0, false, {1, 3.0f, 0.4f, 3.2f}},
     /* what every device can run */
-    {32, 32, 64, 16, 16, 1, 0, 0, 0, 0},
+    {32, 32, 64, 16, 16, 1, 0, false, {1, 3.0f, 0.3f, 6.0f}},
 };
 
 /* The same in two parts, which take twice the shared memory and, with chunks that are summed up
- * apart, twice the registers: 128 x 128 reaches 97 TFLOP/s, which is 291 of products. */
+ * apart, twice the registers: 128 x 128 reaches 102 TFLOP/s, which is 306 of products. */
 static const vk_tile tiles_split[] = {
-    {32, 16, 128, 16, 16, 4, 0, 0, 16, 0},
-    {128, 128, 32, 32, 64, 1, 0, 700, 0, 0},
-    {96, 128, 32, 48, 32, 1, 0, 300, 0, 0},
-    {128, 128, 32, 32, 64, 1, 0, 200, 0, 0},
-    {96, 96, 32, 32, 48, 1, 0, 100, 0, 0},
-    {64, 64, 64, 32, 32, 2, 0, 60, 0, 0},
-    {32, 32, 64, 16, 16, 2, 0, 200, 0, 0},
-    {32, 32, 128, 16, 16, 4, 0, 0, 0, 0},
-    {32, 32, 64, 16, 16, 1, 0, 0, 0, 0},
+    {128, 128, 32, 32, 64, 1, 0, false, {1, 3.0f, 1.6f, 45.8f}},
+    {96, 128, 32, 48, 32, 1, 0, false, {1, 3.0f, 1.0f, 37.8f}},
+    {96, 96, 32, 32, 48, 1, 0, false, {1, 3.0f, 1.3f, 33.1f}},
+    {64, 128, 32, 32, 32, 1, 0, false, {1, 2.5f, 1.3f, 27.5f}},
+    {64, 64, 64, 32, 32, 2, 0, false, {1, 3.0f, 1.0f, 16.0f}},
+    {48, 16, 256, 48, 16, 8, 0, true, {1, 2.5f, 1.4f, 3.8f}},
+    {48, 16, 64, 48, 16, 4, 0, true, {3, 2.0f, 1.5f, 9.9f}},
+    {32, 32, 128, 32, 32, 4, 0, true, {2, 2.0f, 1.9f, 7.9f}},
+    {32, 16, 128, 32, 16, 8, 0, true, {2, 2.5f, 0.8f, 4.9f}},
+    {32, 16, 128, 16, 16, 4, 0, false, {1, 3.0f, 0.5f, 5.7f}},
+    {32, 32, 128, 16, 16, 4, 0, false, {1, 3.0f, 1.0f, 7.1f}},
+    {32, 32, 64, 16, 16, 1, 0, false, {2, 2.0f, 0.8f, 14.3f}},
 };
 
 #define PV_TILES(tiles) ((vk_tiles){tiles, sizeof tiles / sizeof *tiles})
@@ -91,10 +99,11 @@ static size_t shared_bytes(const vk_device *d, vk_layout layout, const vk_tile *
     size_t slabs = 2 * t->bk * (t->bm + t->bn + 8) * sizeof(float);
     size_t sums = (t->split > 2 ? t->split - 1 : 1) * t->bm * t->bn * sizeof(float);
     if (layout != VK_LAYOUT_F32) {
-        slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * (layout == VK_LAYOUT_SPLIT ? 2 : 1);
+        const size_t parts = layout == VK_LAYOUT_SPLIT ? 2 : 1, gap = t->direct ? 0 : 1;
         const size_t subgroups = t->bm / t->tm * (t->bn / t->tn);
-        sums = t->split > 1 ? t->split * t->bm * (t->bn / 4 + 1) * 16
-                            : subgroups * d->features.edge * (t->tn / 4 + 1) * 16;
+        slabs = t->direct ? 0 : (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * parts;
+        sums = t->split > 1 ? t->split * t->bm * (t->bn / 4 + gap) * 16
+                            : subgroups * d->features.edge * (t->tn / 4 | 4) * 16;
     }
     return slabs > sums ? slabs : sums;
 }
@@ -124,17 +133,35 @@ static size_t tiles_along(size_t length, uint32_t tile)
     return (length + tile - 1) / tile;
 }
 
-const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
-                              size_t k)
+bool pv_vk_tile_takes(const vk_tile *t, bool operand, size_t k)
+{
+    return !t->direct || (operand && k % t->bk == 0);
+}
+
+/* Microseconds, by the costs. While rounds are few the last one takes its whole time, however few
+ * multiprocessors have work in it. */
+static double time_of(const vk_tile *t, size_t m, size_t n, size_t k)
+{
+    enum { MULTIPROCESSORS = 132, FEW = 4 };
+    const double tiles = (double)tiles_along(m, t->bm) * (double)tiles_along(n, t->bn);
+    double rounds = tiles / (MULTIPROCESSORS * t->cost.resident);
+    if (rounds <= FEW)
+        rounds = ceil(rounds);
+    return t->cost.start + rounds * (t->cost.round + t->cost.step * (double)k / 1024.0);
+}
+
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, bool operand, size_t m,
+                              size_t n, size_t k)
 {
     const vk_tiles tiles = pv_vk_choices(device, layout);
+    const vk_tile *best = &tiles.at[tiles.count - 1];
     for (size_t i = 0; i + 1 < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
-        if (pv_vk_tile_runs(device, layout, t) && (!t->most_columns || n <= t->most_columns) &&
-            k >= t->least_k && m * n >= (size_t)t->enough * t->bm * t->bn)
-            return t;
+        if (pv_vk_tile_runs(device, layout, t) && pv_vk_tile_takes(t, operand, k) &&
+            time_of(t, m, n, k) < time_of(best, m, n, k))
+            best = t;
     }
-    return &tiles.at[tiles.count - 1];
+    return best;
 }
 
 /* ---- dispatches ---- */
@@ -154,13 +181,6 @@ static size_t rows_at_once(const vk_device *d, const vk_tile *t, size_t n, size_
     size_t most = d->limits.maxComputeWorkGroupCount[1];
     size_t tiles = rows < 1.0 ? 1 : rows > (double)most ? most : (size_t)rows;
     return tiles * t->bm;
-}
-
-static pv_tensor rows_from(pv_tensor t, size_t first, size_t count)
-{
-    t.offset += first * t.stride;
-    t.rows = count;
-    return t;
 }
 
 static psgvit_status bind(const pv_plan *plan, const layer *l, pv_tensor x, pv_tensor y,
@@ -193,6 +213,7 @@ static void set_subgroups(const vk_device *device, const layer *l, pv_tensor x, 
     constants[13] = device->features.edge;
     constants[14] = device->features.subgroup;
     constants[15] = x.cols % l->tile->bk != 0;
+    constants[16] = l->tile->direct;
     /* linear_f16.comp takes 2^-5 of x */
     pv_vk_push_float(d, l->matrix->scale * (l->kernel == VK_LAYOUT_F16 ? 32.0f : 1.0f));
 }
@@ -230,12 +251,16 @@ static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tenso
 }
 
 /* The rare kernel for numbers beyond f16 has one class, so that the self-test tries all it does. */
-static const vk_tile *tile_of(const vk_device *d, const layer *l, size_t m, size_t n, size_t k)
+static const vk_tile *tile_of(const vk_device *d, const layer *l, bool operand, size_t m, size_t n,
+                              size_t k)
 {
     const vk_tiles plain = pv_vk_choices(d, VK_LAYOUT_F32);
     if (l->kernel != l->matrix->layout)
         return &plain.at[plain.count - 1];
-    return l->matrix->tile ? l->matrix->tile : pv_vk_tile_for(d, l->kernel, m, n, k);
+    const vk_tile *wanted = l->matrix->tile;
+    return wanted && pv_vk_tile_takes(wanted, operand, k)
+               ? wanted
+               : pv_vk_tile_for(d, l->kernel, operand, m, n, k);
 }
 
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
@@ -246,11 +271,11 @@ psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_we
                NULL};
     if (l.matrix->layout != VK_LAYOUT_SPLIT || !plan->exact)
         l.kernel = l.matrix->layout;
-    l.tile = tile_of(device, &l, y.rows, y.cols, x.cols);
+    l.tile = tile_of(device, &l, x.form != 0, y.rows, y.cols, x.cols);
     const size_t most = rows_at_once(device, l.tile, y.cols, x.cols);
     for (size_t first = 0; y.cols && first < y.rows; first += most) {
         const size_t count = y.rows - first < most ? y.rows - first : most;
-        PV_TRY(record(plan, &l, rows_from(x, first, count), rows_from(y, first, count), err));
+        PV_TRY(record(plan, &l, pv_rows_of(x, first, count), pv_rows_of(y, first, count), err));
     }
     return PSGVIT_OK;
 }

@@ -10,18 +10,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a class takes, in microseconds on an H200; its proportions are taken for any device. */
+typedef struct vk_cost {
+    uint32_t resident; /* workgroups that a multiprocessor has at a time, */
+    float start;       /* of a dispatch, */
+    float round;       /* of a round of all multiprocessors, */
+    float step;        /* and of 1024 of k in it */
+} vk_cost;
+
 typedef struct vk_tile {
     uint32_t bm, bn, bk; /* of a workgroup: rows, columns, and of k at a time */
     uint32_t tm, tn;     /* of a thread of linear.comp; else of a subgroup */
     uint32_t split;      /* groups of threads, or of subgroups, among which bk is divided */
     uint32_t chunk;      /* of linear.comp: of k, in steps of bk, that is summed up before it is
                             added; 0: all */
-    size_t enough;       /* tiles that y has to amount to; for fewer a smaller one is better */
-    size_t most_columns; /* for matrices of at most as many; 0: any */
-    size_t least_k;      /* for a k of at least as much */
+    bool direct;         /* of linear_matrix.glsl: without slabs; only where x is an operand and bk
+                            divides k */
+    vk_cost cost;
 } vk_tile;
 
-/* All classes of a layout, the first that suits a shape is taken; the last suits any. */
+/* All classes of a layout; the last suits any shape. */
 typedef struct vk_tiles {
     const vk_tile *at;
     size_t count;
@@ -40,8 +48,10 @@ typedef struct vk_lack {
 vk_lack pv_vk_tile_lacks(const vk_device *device, vk_layout layout, const vk_tile *tile);
 /* Does it lack nothing? */
 bool pv_vk_tile_runs(const vk_device *device, vk_layout layout, const vk_tile *tile);
-/* The class for y [m, n] and x [m, k]. */
-const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
-                              size_t k);
+/* Can it compute a layer with such an x? */
+bool pv_vk_tile_takes(const vk_tile *tile, bool operand, size_t k);
+/* The class of the least cost for y [m, n] and x [m, k], `operand` or not. */
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, bool operand, size_t m,
+                              size_t n, size_t k);
 
 #endif

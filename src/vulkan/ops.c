@@ -45,12 +45,16 @@ bool pv_vk_fours(const vk_dispatch *d, pv_tensor t)
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
 {
     const vk_layout layout = pv_vk_layout_of(pv_vk_device_of(plan), store->precision);
-    if (layout != VK_LAYOUT_F32 && !plan->exact && t.cols % 8 == 0 && t.offset % 4 == 0 &&
-        t.stride % 4 == 0) {
-        t.form = (int)layout;
-        t.half = layout != VK_LAYOUT_SPLIT;
-    }
-    return t;
+    pv_tensor operand = t;
+    operand.form = (int)layout;
+    operand.half = layout != VK_LAYOUT_SPLIT;
+    operand.tiled = true;
+    operand.stride = pv_tiles_floats(operand, t.rows);
+    const bool room = t.offset + t.cols / PV_FORM_TILE * operand.stride <= t.buffer->floats;
+    return layout != VK_LAYOUT_F32 && !plan->exact && t.cols % PV_FORM_TILE == 0 &&
+                   t.offset % 4 == 0 && t.stride == t.cols && room
+               ? operand
+               : t;
 }
 
 psgvit_status pv_vk_record(pv_plan *plan, vk_dispatch *d, vk_module module,

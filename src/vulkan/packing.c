@@ -30,16 +30,27 @@ static void pack_panels(const float *rows, size_t first, size_t count, size_t n,
     }
 }
 
-/* ---- f16 and bf16: row by row, each filled up to a multiple of 8, as linear_matrix.glsl ---- */
+/* ---- f16 and bf16: tiles of 16 x 16, one below the other, as operands lie
+ * (shaders/operand.glsl); filled up with zeros ---- */
 
-static size_t filled(size_t k)
+enum { TILE = PV_FORM_TILE };
+
+static size_t tiles_along(size_t length)
 {
-    return (k + 7) / 8 * 8;
+    return (length + TILE - 1) / TILE;
 }
 
-static uint64_t rows_bytes(size_t n, size_t k)
+static uint64_t tiles_bytes(size_t n, size_t k)
 {
-    return (uint64_t)n * filled(k) * sizeof(uint16_t);
+    return (uint64_t)tiles_along(n) * tiles_along(k) * TILE * TILE * sizeof(uint16_t);
+}
+
+/* Where element (row, column) of W [n, k] lies. */
+static size_t place(size_t row, size_t column, size_t n)
+{
+    const size_t tile = column / TILE * tiles_along(n) + row / TILE;
+    const size_t r = row % TILE, slot = (r & 8) + (r & 1) * 4 + (r & 6) / 2; /* even rows first */
+    return (tile * TILE + slot) * TILE + column % TILE;
 }
 
 static uint32_t bits_of(float value)
@@ -66,26 +77,24 @@ static uint16_t to_bf16(float value)
 }
 
 /* Inline, so that `convert` is known where it is called. */
-static inline void pack_rows(const float *rows, size_t first, size_t count, size_t k, float scale,
-                             uint16_t (*convert)(float), uint16_t *packed)
+static inline void pack_tiles(const float *rows, size_t first, size_t count, size_t n, size_t k,
+                              float scale, uint16_t (*convert)(float), uint16_t *packed)
 {
     for (size_t r = 0; r < count; r++)
         for (size_t c = 0; c < k; c++)
-            packed[(first + r) * filled(k) + c] = convert(rows[r * k + c] * scale);
+            packed[place(first + r, c, n)] = convert(rows[r * k + c] * scale);
 }
 
 static void pack_f16(const float *rows, size_t first, size_t count, size_t n, size_t k,
                      float scale, void *packed)
 {
-    (void)n;
-    pack_rows(rows, first, count, k, scale, to_f16, packed);
+    pack_tiles(rows, first, count, n, k, scale, to_f16, packed);
 }
 
 static void pack_bf16(const float *rows, size_t first, size_t count, size_t n, size_t k,
                       float scale, void *packed)
 {
-    (void)n;
-    pack_rows(rows, first, count, k, scale, to_bf16, packed);
+    pack_tiles(rows, first, count, n, k, scale, to_bf16, packed);
 }
 
 /* What a normal f16 stands for. */
@@ -98,35 +107,34 @@ static float from_f16(uint16_t bits)
     return value;
 }
 
-/* value = first + second, eight first parts in front of their eight second ones. */
+/* value = first + second; behind a tile of first parts stands that of their second ones. */
 static void pack_split(const float *rows, size_t first, size_t count, size_t n, size_t k,
                        float scale, void *packed)
 {
-    (void)n;
     for (size_t r = 0; r < count; r++) {
-        uint16_t *to = (uint16_t *)packed + 2 * (first + r) * filled(k);
         for (size_t c = 0; c < k; c++) {
             const float value = rows[r * k + c] * scale;
             const uint16_t half = to_f16(value);
             const int normal = (half & 0x7c00u) != 0;
-            uint16_t *parts = &to[c / 8 * 16 + c % 8];
+            const size_t at = place(first + r, c, n), within = at % (TILE * TILE);
+            uint16_t *parts = (uint16_t *)packed + 2 * at - within;
             parts[0] = normal ? half : 0;
-            parts[8] = to_f16(normal ? value - from_f16(half) : value);
+            parts[TILE * TILE] = to_f16(normal ? value - from_f16(half) : value);
         }
     }
 }
 
 static uint64_t split_bytes(size_t n, size_t k)
 {
-    return 2 * rows_bytes(n, k);
+    return 2 * tiles_bytes(n, k);
 }
 
 /* The largest weight in f16 becomes 2^13 to 2^14: far from 65504, and as many small ones as can be
  * stay normal. */
 static const vk_packing packings[VK_LAYOUTS] = {
     [VK_LAYOUT_F32] = {panels_bytes, pack_panels, 0.0f},
-    [VK_LAYOUT_F16] = {rows_bytes, pack_f16, 16384.0f},
-    [VK_LAYOUT_BF16] = {rows_bytes, pack_bf16, 0.0f},
+    [VK_LAYOUT_F16] = {tiles_bytes, pack_f16, 16384.0f},
+    [VK_LAYOUT_BF16] = {tiles_bytes, pack_bf16, 0.0f},
     [VK_LAYOUT_SPLIT] = {split_bytes, pack_split, 16384.0f},
 };
 

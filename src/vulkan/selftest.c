@@ -19,9 +19,10 @@
 enum {
     MOST_ROWS = 200,
     SOFTWARE_ROWS = 40, /* its tiles are small, and it slow */
-    WIDE = 136,         /* columns of x; a multiple of 8, as operands are */
-    HIDDEN = 424,
-    EACH = 3, /* so many rows one is checked: of each remainder, whatever a tile's rows are */
+    WIDE = 144,         /* columns of x; whole tiles, as operands have */
+    HIDDEN = 512,       /* each class takes a k of so many */
+    PADDED_ROWS = (MOST_ROWS + PV_FORM_TILE - 1) / PV_FORM_TILE * PV_FORM_TILE,
+    EACH = 5, /* so many rows one is checked: of each remainder, whatever a tile's rows are */
 };
 
 /* What right arithmetic stays well below: of the spread of an MLP's result, and of the largest
@@ -38,6 +39,7 @@ enum {
     MOST_KEYS = 91,
     MOST_DIM = 64,
     TEAM_ROWS = 2 * MOST_KEYS,
+    TEAM_PADDED = (TEAM_ROWS + PV_FORM_TILE - 1) / PV_FORM_TILE * PV_FORM_TILE,
     TEAM_WIDTH = 2 * MOST_DIM,
     TEAM_QKV = TEAM_ROWS * 3 * TEAM_WIDTH,
 };
@@ -186,7 +188,8 @@ static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, p
     first->tile = &tiles.at[tiles.count - 1];
     for (size_t i = 0; i < tiles.count; i++) {
         second->tile = &tiles.at[i];
-        if (!pv_vk_tile_runs(d, second->layout, second->tile))
+        if (!pv_vk_tile_runs(d, second->layout, second->tile) ||
+            !pv_vk_tile_takes(second->tile, second->layout != VK_LAYOUT_F32, HIDDEN))
             continue;
         snprintf(op, sizeof op, "linear layer in %s with tiles of %u x %u x %u", precision,
                  second->tile->bm, second->tile->bn, second->tile->bk);
@@ -324,7 +327,7 @@ static psgvit_status try_teams(vk_device *d, pv_store *store, const float *qkv, 
     if (!status)
         status = pv_buffer_create(&d->base, TEAM_QKV, PV_HOST, &b.x, err);
     if (!status)
-        status = pv_buffer_create(&d->base, TEAM_ROWS * TEAM_WIDTH, PV_DEVICE, &b.h, err);
+        status = pv_buffer_create(&d->base, TEAM_PADDED * TEAM_WIDTH, PV_DEVICE, &b.h, err);
     if (!status)
         status = pv_buffer_create(&d->base, TEAM_ROWS * TEAM_WIDTH, PV_HOST, &b.y, err);
     if (!status)
@@ -375,9 +378,9 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
     if (!status)
         status = pv_buffer_create(&d->base, t->rows * WIDE, PV_HOST, &b.x, err);
     if (!status)
-        status = pv_buffer_create(&d->base, t->rows * WIDE, PV_DEVICE, &b.h, err);
+        status = pv_buffer_create(&d->base, PADDED_ROWS * WIDE, PV_DEVICE, &b.h, err);
     if (!status)
-        status = pv_buffer_create(&d->base, t->rows * HIDDEN, PV_DEVICE, &b.hidden, err);
+        status = pv_buffer_create(&d->base, PADDED_ROWS * HIDDEN, PV_DEVICE, &b.hidden, err);
     if (!status)
         status = try_classes(d, t, &b, err);
     if (!status)

@@ -23,7 +23,7 @@ enum {
     PV_VK_EVERY_BINDING = 4, /* storage buffers that a shader can bind everywhere */
     PV_VK_BINDINGS = 5,      /* and with cooperative matrices */
     PV_VK_PUSH_BYTES = 128,  /* push constants, what every device has */
-    PV_VK_CONSTANTS = 16,    /* specialisation constants, at most; ids 0, 1, 2 ... */
+    PV_VK_CONSTANTS = 17,    /* specialisation constants, at most; ids 0, 1, 2 ... */
 };
 
 /* ---- loader.c ---- */

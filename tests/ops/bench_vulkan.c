@@ -5,7 +5,7 @@
  * every team, in f32 by threads (0 x 0), too, and LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
- *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
+ *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK,DIRECT]...
  *
  * --only: cases whose name has TEXT in it; --rows: with so many rows; --tile: more classes to
  * try, beside those of the library.
@@ -65,7 +65,7 @@ static void read_rows(const void *source, size_t first, size_t count, float *val
 
 static pv_tensor random_tensor(const bench *b, size_t rows, size_t cols)
 {
-    size_t floats = rows * cols;
+    const size_t floats = (rows + PV_FORM_TILE - 1) / PV_FORM_TILE * PV_FORM_TILE * cols;
     pv_buffer *host, *buffer;
     must(pv_buffer_create(&b->device->base, floats, PV_HOST, &host, &err));
     must(pv_buffer_create(&b->device->base, floats, PV_DEVICE, &buffer, &err));
@@ -141,16 +141,19 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
                        const pv_linear_weight weights[COPIES], pv_tensor y)
 {
     pv_plan *plan;
-    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, s->m, s->n, s->k);
+    if (!pv_vk_tile_runs(b->device, b->layout, tile) || !pv_vk_tile_takes(tile, x.form != 0, s->k))
+        return;
+    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, x.form != 0, s->m, s->n, s->k);
     must(pv_plan_begin(&b->device->base, &plan, &err));
     for (int i = 0; i < COPIES; i++) {
         ((vk_matrix *)weights[i].matrix)->tile = tile;
         pv_linear(plan, x, &weights[i], s->epilogue, y);
     }
     double ms = time_plan(plan) / COPIES;
-    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s  %8.1f us %6.2f TFLOP/s\n",
-           s->name, s->m, s->n, s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn,
-           tile->split, tile->chunk, chosen ? "*" : " ", ms * 1e3,
+    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s%s", s->name, s->m, s->n,
+           s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn, tile->split, tile->chunk,
+           tile->direct ? " direct" : "", chosen ? "*" : " ");
+    printf(" %8.1f us %6.2f TFLOP/s\n", ms * 1e3,
            2e-9 * (double)s->m * (double)s->n * (double)s->k / ms);
     fflush(stdout);
 }
@@ -170,15 +173,15 @@ static void bench_linear(bench *b, const linear_shape *s)
     }
     pv_tensor x = random_operand(b, store, s->m, s->k), y = random_tensor(b, s->m, s->n);
     warm_up(b, y);
-    if (s->epilogue == PV_GELU) /* as the hidden layer of a block */
-        y.form = x.form, y.half = x.half;
+    if (s->epilogue == PV_GELU) { /* as the hidden layer of a block */
+        y.form = x.form, y.half = x.half, y.tiled = x.tiled;
+        y.stride = x.tiled ? pv_tiles_floats(y, y.rows) : y.stride;
+    }
     const vk_tiles tiles = pv_vk_tiles(b->layout);
     for (size_t i = 0; i < tiles.count; i++)
-        if (pv_vk_tile_runs(b->device, b->layout, &tiles.at[i]))
-            bench_tile(b, s, &tiles.at[i], x, weights, y);
+        bench_tile(b, s, &tiles.at[i], x, weights, y);
     for (size_t i = 0; i < b->tile_count; i++)
-        if (pv_vk_tile_runs(b->device, b->layout, &b->tiles[i]))
-            bench_tile(b, s, &b->tiles[i], x, weights, y);
+        bench_tile(b, s, &b->tiles[i], x, weights, y);
     pv_buffer_destroy(&b->device->base, x.buffer);
     pv_buffer_destroy(&b->device->base, y.buffer);
     pv_store_destroy(store);
@@ -276,21 +279,28 @@ static void bench_all(bench *b)
         bench_attention(b, "osf attention", (pv_attention_shape){m / 91, 91, 91, 12, 64, 0.125f});
         bench_layernorm(b, "osf norm", m, 768);
     }
-    static const size_t windows[] = {1, 16};
-    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
-        const size_t sequences = 31 * windows[i], m = sequences * 26;
-        const linear_shape shapes[] = {{"eegpt patch", sequences * 22, 512, 64, PV_PLAIN},
+    /* windows of 1000 samples: 22 channels, also 16 at once; the rows that a last block keeps; 4
+     * and 64 channels */
+    static const struct {
+        size_t windows, tokens;
+    } eegpt[] = {{1, 26}, {16, 26}, {1, 4}, {1, 8}, {1, 68}};
+    for (size_t i = 0; i < sizeof eegpt / sizeof *eegpt; i++) {
+        const size_t sequences = 31 * eegpt[i].windows, tokens = eegpt[i].tokens;
+        const size_t m = sequences * tokens;
+        const linear_shape shapes[] = {{"eegpt patch", m - 4 * sequences, 512, 64, PV_PLAIN},
                                        {"eegpt qkv", m, 1536, 512, PV_PLAIN},
                                        {"eegpt out", m, 512, 512, PV_ADD},
                                        {"eegpt fc1", m, 2048, 512, PV_GELU},
                                        {"eegpt fc2", m, 512, 2048, PV_ADD},
                                        {"eegpt probe1", sequences, 16, 2048, PV_PLAIN},
-                                       {"eegpt probe2", windows[i], 4, 496, PV_PLAIN}};
+                                       {"eegpt probe2", eegpt[i].windows, 4, 496, PV_PLAIN}};
         for (int j = 0; j < 7; j++)
-            bench_linear(b, &shapes[j]);
+            if (shapes[j].m)
+                bench_linear(b, &shapes[j]);
         bench_attention(b, "eegpt attention",
-                        (pv_attention_shape){sequences, 26, 26, 8, 64, 0.125f});
-        bench_attention(b, "eegpt last", (pv_attention_shape){sequences, 4, 26, 8, 64, 0.125f});
+                        (pv_attention_shape){sequences, tokens, tokens, 8, 64, 0.125f});
+        bench_attention(b, "eegpt last",
+                        (pv_attention_shape){sequences, 4, tokens, 8, 64, 0.125f});
         bench_layernorm(b, "eegpt norm", m, 512);
     }
 }
@@ -298,11 +308,13 @@ static void bench_all(bench *b)
 static vk_tile read_tile(const char *text)
 {
     vk_tile t = {0};
-    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
-               &t.chunk) != 7) {
-        fprintf(stderr, "bench_vulkan: --tile %s: expected 7 numbers\n", text);
+    unsigned direct;
+    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
+               &t.chunk, &direct) != 8) {
+        fprintf(stderr, "bench_vulkan: --tile %s: expected 8 numbers\n", text);
         exit(2);
     }
+    t.direct = direct;
     return t;
 }
 

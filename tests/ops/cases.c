@@ -330,10 +330,10 @@ static void test_linear_alone(void **state)
     pv_plan *plan = begin();
     pv_linear(plan, x, &w.linear, PV_GELU, y);
     for (size_t i = 0; i < 4; i++)
-        pv_linear(plan, rows_of(x, rows[i], 1), &w.linear, PV_GELU, rows_of(alone, i, 1));
+        pv_linear(plan, pv_rows_of(x, rows[i], 1), &w.linear, PV_GELU, pv_rows_of(alone, i, 1));
     run(plan, 1);
     for (size_t i = 0; i < 4; i++)
-        same_bits(rows_of(alone, i, 1), rows_of(y, rows[i], 1), "linear");
+        same_bits(pv_rows_of(alone, i, 1), pv_rows_of(y, rows[i], 1), "linear");
     release(x);
     release(y);
     release(alone);

@@ -24,14 +24,17 @@ static float uniform(void)
 pv_tensor random_rows(size_t rows, size_t cols, size_t gap)
 {
     pv_buffer *buffer;
-    size_t stride = cols + gap, floats = rows * stride + 2 * GUARD;
+    /* as much as an operand takes */
+    size_t stride = cols + gap, floats = pv_whole_tiles(rows) * stride + 2 * GUARD;
     if (pv_buffer_create(device, floats, PV_HOST, &buffer, &err))
         fail_msg("%s", err.message);
     for (size_t i = 0; i < floats; i++)
         buffer->host[i] = NAN;
     for (size_t i = 0; i < rows * cols; i++)
         buffer->host[GUARD + i / cols * stride + i % cols] = uniform();
-    return (pv_tensor){buffer, GUARD, rows, cols, stride, 0, false};
+    pv_tensor t = pv_view(buffer, GUARD, rows, cols);
+    t.stride = stride;
+    return t;
 }
 
 pv_tensor poisoned_rows(size_t rows, size_t cols, size_t gap)
@@ -60,6 +63,14 @@ void check_guards(pv_tensor t)
         if (!element && !isnan(t.buffer->host[i]))
             fail_msg("written outside, at %zu of rows %zu x %zu", i, t.rows, t.cols);
     }
+}
+
+void check_around(pv_tensor t)
+{
+    const size_t end = t.offset + pv_whole_tiles(t.rows) * t.stride;
+    for (size_t i = 0; i < t.buffer->floats; i++)
+        if ((i < t.offset || i >= end) && !isnan(t.buffer->host[i]))
+            fail_msg("written outside, at %zu of rows %zu x %zu", i, t.rows, t.cols);
 }
 
 pv_plan *begin(void)
@@ -140,13 +151,6 @@ double gelu(double x)
 double rounding(void)
 {
     return precision == PSGVIT_F32 ? 1.2e-7 : precision == PSGVIT_F16 ? 1e-3 : 8e-3;
-}
-
-pv_tensor rows_of(pv_tensor t, size_t first, size_t count)
-{
-    t.offset += first * t.stride;
-    t.rows = count;
-    return t;
 }
 
 void same_bits(pv_tensor a, pv_tensor b, const char *what)

@@ -21,10 +21,11 @@ pv_tensor random_rows(size_t rows, size_t cols, size_t gap);
 /* The same with NaN everywhere. */
 pv_tensor poisoned_rows(size_t rows, size_t cols, size_t gap);
 float at(pv_tensor t, size_t row, size_t col);
-pv_tensor rows_of(pv_tensor t, size_t first, size_t count);
 void release(pv_tensor t);
 /* Is everything outside of t's elements still NaN? */
 void check_guards(pv_tensor t);
+/* The same of one that may be an operand: nothing in front of its tiles or behind them. */
+void check_around(pv_tensor t);
 
 pv_plan *begin(void);
 /* Finishes the plan, runs it, more than once if it must not use itself up, and destroys it. */

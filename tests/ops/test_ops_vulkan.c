@@ -37,7 +37,7 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
             continue;
         }
         vulkan->tile = t;
-        failures += cases_run_linear(device, precision);
+        failures += cases_run_linear(device, precision) + cases_run_layers(device, precision);
     }
     vulkan->tile = NULL;
     return failures;

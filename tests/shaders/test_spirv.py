@@ -19,7 +19,7 @@ MATRIX = {"linear_f16": F16, "linear_bf16": BF16, "linear_split": F16,
           "attention_f16": F16, "attention_split": F16}
 EVERY_BINDING = 4
 MATRIX_BINDINGS = 5
-MOST_CONSTANTS = 16
+MOST_CONSTANTS = 17
 
 
 def tool(name):
