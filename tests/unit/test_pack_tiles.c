@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Weights packed for a GPU's matrices: where each lands in its tile, what it has become, zeros where
- * there is none. Any machine packs them, whether or not its GPU has matrices. */
+/* Weights packed for a GPU's matrices: where each lands in its tile, what it has become, zeros
+ * where there is none. Any machine packs them, whether or not its GPU has matrices. */
 #include "vulkan/vulkan.h"
 
 #include <math.h>
