@@ -52,7 +52,8 @@ const uint SHARERS = ACROSS * SUBGROUP / EDGE; /* threads of a row of scores */
 const uint TURNS = (KEYS / 8 + SHARERS - 1) / SHARERS;
 const uint Q_LOADS = (QUERIES * EIGHTS + THREADS - 1) / THREADS;
 const uint K_LOADS = (KEYS * EIGHTS + THREADS - 1) / THREADS;
-const uint CHUNK = 64 / EDGE; /* tiles of keys that a matrix unit sums up by itself, see linear.c */
+/* Tiles of keys that a matrix unit sums up by itself: see `total` in linear_matrix.glsl. */
+const uint CHUNK = 64 / EDGE;
 const float LEAST = -3.4e38;
 const float UNSCALE = FORM == F16 ? 1.0 / F16_SCALE : 1.0;
 

@@ -49,7 +49,8 @@ static uint64_t tiles_bytes(size_t n, size_t k)
 static size_t place(size_t row, size_t column, size_t n)
 {
     const size_t tile = column / TILE * tiles_along(n) + row / TILE;
-    const size_t r = row % TILE, slot = (r & 8) + (r & 1) * 4 + (r & 6) / 2; /* even rows first */
+    /* as slot_of of operand.glsl has it */
+    const size_t r = row % TILE, slot = (r & 8) + (r & 1) * 4 + (r & 6) / 2;
     return (tile * TILE + slot) * TILE + column % TILE;
 }
 
