@@ -113,6 +113,8 @@ static inline amx_epilogue amx_epilogue_of(const cpu_linear *op, const float *su
                           .left = rows * wide,
                           .wide = wide,
                           .lanes = exist < 64 ? ((uint64_t)1 << exist) - 1 : UINT64_MAX,
+                          .accumulate = op->epilogue == PV_ADD,
+                          .gelu = op->epilogue == PV_GELU,
                           .half = op->y_half};
 }
 

@@ -230,8 +230,8 @@ static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], co
         for (size_t b = 0; b < blocks; b++) {
             size_t row = m[0] + b * BLOCK, rows = m[1] - row < BLOCK ? m[1] - row : BLOCK;
             amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column, PANEL);
-            e.accumulate = k[0] > 0 || op->epilogue == PV_ADD;
-            e.gelu = op->epilogue == PV_GELU;
+            if (k[0] > 0)
+                e.accumulate = true;
             if (k[1] < op->k) {
                 e.gelu = false;
                 e.bias = NULL;

@@ -198,8 +198,6 @@ static void multiply_chunk(const cpu_linear *op, amx_work *work, const x_rows *x
         const amx_bf16 *from = direct ? x->x + i * x->x_stride
                                       : x->copies + (i - x->direct) * x->copies_stride;
         amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column, PANEL);
-        e.accumulate = op->epilogue == PV_ADD;
-        e.gelu = op->epilogue == PV_GELU;
         block(from + c->first * AMX_STEP, direct ? x->x_stride : x->copies_stride, c->at,
               c->beside, c->steps, work->sums[b], c->first > 0, &next,
               full ? amx_fetch_of(&e, c->steps) : (amx_fetch){0}, before);

@@ -35,20 +35,15 @@ static void pack_panels(const float *rows, size_t first, size_t count, size_t n,
 
 enum { TILE = PV_FORM_TILE };
 
-static size_t tiles_along(size_t length)
-{
-    return (length + TILE - 1) / TILE;
-}
-
 static uint64_t tiles_bytes(size_t n, size_t k)
 {
-    return (uint64_t)tiles_along(n) * tiles_along(k) * TILE * TILE * sizeof(uint16_t);
+    return (uint64_t)pv_whole_tiles(n) * pv_whole_tiles(k) * sizeof(uint16_t);
 }
 
 /* Where element (row, column) of W [n, k] lies. */
 static size_t place(size_t row, size_t column, size_t n)
 {
-    const size_t tile = column / TILE * tiles_along(n) + row / TILE;
+    const size_t tile = column / TILE * (pv_whole_tiles(n) / TILE) + row / TILE;
     /* as slot_of of operand.glsl has it */
     const size_t r = row % TILE, slot = (r & 8) + (r & 1) * 4 + (r & 6) / 2;
     return (tile * TILE + slot) * TILE + column % TILE;
