@@ -17,7 +17,7 @@
 #     --precision LIST   f32 (default), f16, bf16: each has to be there on every backend named
 #     --runs N           timed runs of a row (default 15); 4 N for the chart of the distribution, a
 #                        third (3 at least) for batches above 8
-#     --threads N        threads on the CPU, of the peers too (default: what OpenMP would use)
+#     --threads N        CPU threads, of the peers too (default: what OpenMP would use)
 #     --osf-repo FOLDER  a clone of OSF's own code, which the peers then run in place of reference/
 #     --tools FOLDER     run the tools that lie there, build nothing
 #     --results FOLDER   where results go (default bench_results)
@@ -121,11 +121,10 @@ folder=$(record begin --tools "$tools" --results "$results" --backends "$backend
 measure() {
     local backend=$1 precision=$2 count=$3 models=$4 batches=$5
     shift 5
-    [ "$backend" != cpu ] || set -- ${threads:+--threads "$threads"} "$@"
     printf '%4d s  %s %s: %s, batches %s %s\n' "$SECONDS" "$backend" "$precision" "$models" \
         "$batches" "$*" >&2
     "$tools/psgvit-bench" "$models" --batch "$batches" --runs "$count" --backend "$backend" \
-        --precision "$precision" --json "$@" |
+        --precision "$precision" ${threads:+--threads "$threads"} --json "$@" |
         record add "$folder"
 }
 

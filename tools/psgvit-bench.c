@@ -29,7 +29,7 @@ static const char help[] =
     "                        (eegpt; default logits)\n"
     "      --channels N      osf: the first N of the 12 channels have a signal, the others are\n"
     "                        missing, which is zeros (default 12)\n"
-    "      --threads N       threads on the CPU (default: what OpenMP would use)\n"
+    "      --threads N       CPU threads (default: what OpenMP would use)\n"
     "      --backend NAME    auto, cpu or vulkan\n"
     "      --device NAME     name, index or UUID of a device\n"
     "      --isa NAME        auto, c, avx2, avx512 or amx: a ceiling on the CPU\n"
@@ -464,11 +464,6 @@ static int bench_all(const bench_arguments *args)
                                    .log_user = &verbosity};
     if (psgvit_device_open(&device, &params, &err))
         return cli_error(cli_exit_code(err.code), "%s", err.message);
-    const psgvit_device_info *info = psgvit_device_get_info(device);
-    bool chosen = args->backend != PSGVIT_BACKEND_AUTO || args->device;
-    if (args->threads && chosen && info->backend == PSGVIT_BACKEND_VULKAN)
-        cli_log(&verbosity, PSGVIT_LOG_WARNING,
-                "--threads is a limit of the CPU: it has no effect on Vulkan");
     for (size_t i = 0; !code && i < args->model_count; i++)
         code = bench_one(args, &args->models[i], device, &reported);
     psgvit_device_close(&device);

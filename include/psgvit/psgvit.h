@@ -138,7 +138,7 @@ typedef struct psgvit_device_info {
     const char *uuid;      /* 32 hex digits; "" on the CPU, and under Vulkan 1.0 */
     uint64_t memory_bytes; /* of the device; on the CPU of the host */
     psgvit_isa isa;        /* the level in force; AUTO (0) on Vulkan */
-    int threads;           /* most threads of a call; 0 on Vulkan */
+    int threads;           /* most threads of a call; 0 on Vulkan, where none compute */
     unsigned precisions;   /* bit (1u << psgvit_precision) is set where supported */
     int usable;            /* 0: `reason` says why it can't be used */
     const char *reason;    /* "" if usable */
@@ -170,7 +170,8 @@ typedef struct psgvit_device_params {
                            answers to it; NULL: the first fit */
     psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE. Of no
                            effect on Vulkan, and a warning there */
-    int threads;        /* CPU: most threads of a call, to 1024; 0: what OpenMP would use */
+    int threads;        /* most threads of a call, to 1024, on Vulkan of one that opens an encoder;
+                           0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
     void *log_user;
     const char *shader_cache; /* Vulkan: a file that keeps compiled shaders for the next process,

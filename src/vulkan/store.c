@@ -181,13 +181,13 @@ static psgvit_status upload(vk_store *s, vk_buffer *to, uint64_t offset, uint64_
     return pv_vk_wait(d, s->fence, err);
 }
 
-/* A matrix on its way to the staging buffer, by a team of OpenMP's usual size: reading and
- * converting OSF-base takes one thread a second. */
+/* A matrix on its way to the staging buffer, by a team: reading and converting OSF-base takes one
+ * thread a second. */
 typedef struct vk_packer {
     const vk_packing *packing;
     const pv_rows *source;
     size_t rows;   /* of a block */
-    int threads;   /* inside a parallel region of the caller one, as on the CPU */
+    int threads;
     float *blocks; /* [threads, rows, cols] */
 } vk_packer;
 
@@ -232,7 +232,7 @@ static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m
     vk_packer p = {.packing = s->packing,
                    .source = source,
                    .rows = BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1,
-                   .threads = pv_team_size(0)};
+                   .threads = pv_team_size(s->device->threads_asked)};
     size_t blocks = (source->rows + p.rows - 1) / p.rows;
     size_t bytes = (size_t)p.threads * p.rows * source->cols * sizeof *p.blocks;
     if (!(p.blocks = malloc(bytes)))

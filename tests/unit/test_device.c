@@ -4,6 +4,7 @@
  * it was: nothing printed, no mode, handler, locale, environment or thread setting changed.
  */
 #define _DEFAULT_SOURCE /* sigaction, dup2 */
+#include "ops/ops.h"
 #include "unit/job.h"
 
 #include <psgvit/recording.h>
@@ -13,6 +14,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -188,6 +190,39 @@ static void test_threads(void **state)
     psgvit_device *d = job_device(0, PSGVIT_ISA_AUTO);
     assert_int_equal(psgvit_device_get_info(d)->threads, 3);
     psgvit_device_close(&d);
+    omp_set_num_threads(before);
+}
+
+static void note_team(const void *source, size_t first, size_t count, float *values)
+{
+    (void)first, (void)count;
+    atomic_store((atomic_int *)(uintptr_t)source, omp_get_num_threads());
+    values[0] = 1.0f;
+}
+
+/* Weights are packed by as many threads as the device was opened with, on a GPU too. */
+static void test_threads_that_pack(void **state)
+{
+    (void)state;
+    int before = omp_get_max_threads();
+    omp_set_num_threads(2);
+    for (int gpu = 0; gpu <= HAVE_VULKAN; gpu++)
+        for (int threads = 0; threads <= 3; threads++) {
+            psgvit_device_params p = {
+                .backend = gpu ? PSGVIT_BACKEND_VULKAN : PSGVIT_BACKEND_CPU, .threads = threads};
+            psgvit_error err;
+            psgvit_device *d = NULL;
+            pv_store *store;
+            const pv_matrix *matrix;
+            atomic_int team = 0;
+            const pv_rows rows = {1, 1, note_team, &team, false};
+            assert_int_equal(device_open(p, &d, &err), PSGVIT_OK);
+            assert_int_equal(pv_store_create(d, PSGVIT_F32, &store, &err), PSGVIT_OK);
+            assert_int_equal(pv_store_matrix(store, &rows, &matrix, &err), PSGVIT_OK);
+            assert_int_equal(team, threads ? threads : 2);
+            pv_store_destroy(store);
+            psgvit_device_close(&d);
+        }
     omp_set_num_threads(before);
 }
 
@@ -401,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_backends),
         cmocka_unit_test(test_isa),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads_that_pack),
         cmocka_unit_test(test_odd_teams),
         cmocka_unit_test(test_nothing_printed),
         cmocka_unit_test(test_state_unchanged),

@@ -163,7 +163,7 @@ class Device(Handle):
     backend: "auto" is a discrete GPU, then an integrated one, else the CPU; or "cpu", "vulkan".
     device: index in devices(), UUID, or part of a name; None is the first fit.
     isa: CPU: most that may be used, "auto", "c", "avx2", "avx512" or "amx".
-    threads: CPU: most threads of a call; 0 is what OpenMP would use.
+    threads: most CPU threads of a call; 0 is what OpenMP would use.
     log: takes a level ("error", "warning", "info", "debug") and a line, from any thread.
     shader_cache: GPU: a file that keeps compiled shaders from one process to the next.
     """
