@@ -80,6 +80,12 @@ static psgvit_status open_report(recording_report *report, const char *path, psg
         (report->info.channels && report->info.samples))
         return PSGVIT_OK;
     bool raw = report->info.format == PSGVIT_FORMAT_RAW;
+    if (raw && !report->info.length) {
+        err->code = PSGVIT_E_INPUT;
+        snprintf(err->message, sizeof err->message,
+                 "%s: expected samples of raw float32, found an empty file", path);
+        return err->code;
+    }
     report->guessed =
         raw && report->info.length > 0 && report->info.length % (OSF_CHANNELS * OSF_SAMPLES) == 0;
     report->shapeless = raw && !report->guessed;
@@ -122,6 +128,15 @@ static const char *format_name(const recording_report *report)
     return report->info.format == PSGVIT_FORMAT_NPY ? "npy" : "raw";
 }
 
+/* NaN, which statistics of no sample are, as a dash. */
+static void put_cell(double value)
+{
+    if (isnan(value))
+        printf(" %13s", "-");
+    else
+        printf(" %13.6g", value);
+}
+
 static void put_text(const inspect_arguments *args, const recording_report *report)
 {
     const psgvit_recording_info *info = &report->info;
@@ -144,8 +159,12 @@ static void put_text(const inspect_arguments *args, const recording_report *repo
            "not finite");
     for (size_t c = 0; c < info->channels; c++) {
         const channel_statistics *s = &report->channels[c];
-        printf("%7zu %13.6g %13.6g %13.6g %13.6g %11zu\n", c, mean_of(s), deviation_of(s),
-               s->count ? (double)s->least : NAN, s->count ? (double)s->most : NAN, s->bad);
+        printf("%7zu", c);
+        put_cell(mean_of(s));
+        put_cell(deviation_of(s));
+        put_cell(s->count ? (double)s->least : NAN);
+        put_cell(s->count ? (double)s->most : NAN);
+        printf(" %11zu\n", s->bad);
     }
 }
 

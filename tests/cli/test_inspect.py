@@ -184,8 +184,7 @@ class Inspect(unittest.TestCase):
         self.assertFalse(report["guessed"])
         self.assertEqual(report["channels"][0]["mean"], 4.5)
         self.assertEqual(report["channels"][0]["max"], 9)
-        report = self.report(self.file("empty.bin", b""))
-        self.assertEqual(report["shape"], [0])
+        self.refused(3, "empty.bin: expected samples", self.file("empty.bin", b""))
         self.refused(3, "x.bin", self.file("x.bin", b"12345"))
 
     def npy(self, name, array):
@@ -207,6 +206,15 @@ class Inspect(unittest.TestCase):
         report = self.report(self.npy("long.npy", np.ones((2, 4000), "<f4")))
         self.assertEqual((report["epochs"], report["dropped"]), (2, 160))
         self.assertEqual(report["channels"][1]["mean"], 1)
+
+    def test_npy_without_samples(self):
+        """It keeps NPY's rules, and has nothing that numbers could be made of."""
+        path = self.npy("none.npy", np.zeros((0, 2, 1920), "<f4"))
+        self.assertEqual(self.report(path)["channels"],
+                         2 * [{"not_finite": 0, "mean": None, "deviation": None, "min": None,
+                               "max": None}])
+        lines = self.run_tool(path).stdout.decode().splitlines()
+        self.assertEqual(lines[-1].split(), ["1", "-", "-", "-", "-", "0"])
 
     def test_npy_refused(self):
         self.refused(3, "a.npy", self.npy("a.npy", np.zeros((2, 2, 2))))
