@@ -121,6 +121,11 @@ def sizes(weights, config):
     encoder = {name[len("target_encoder."):]: tensor.shape for name, tensor in weights.items()
                if name.startswith("target_encoder.")}
     kept, d = encoder["summary_token"][1:]
+    for key in ("patch_module", "norm_layer", "final_layer"):
+        if config.get(key) is not None:
+            raise ValueError(f"{key} is {config[key]}, expected null")
+    if d % setting(config, "num_heads"):
+        raise ValueError(f"num_heads = {config['num_heads']} does not divide embed_dim = {d}")
     m, ratio = encoder["blocks.0.mlp.fc1.weight"][0], config.get("mlp_ratio", 4.0)
     told = {"embed_num": kept, "embed_dim": d, "mlp_ratio": ratio if int(d * ratio) == m else m / d,
             "patch_size": encoder["patch_embed.proj.weight"][3],

@@ -9,6 +9,11 @@ import torch.nn.functional as F
 from .block import block, layer_norm
 
 HEAD = 64  # dimension of a head, in every variant
+RATE = 64  # Hz
+VARIANTS = {"vit_nano": (128, 6, 4, 512), "vit_tiny": (192, 12, 3, 768),
+            "vit_small": (384, 12, 6, 1536), "vit_middle": (512, 12, 8, 2048),
+            "vit_base": (768, 12, 12, 3072), "vit_large": (1024, 24, 16, 4096),
+            "vit_xl": (1536, 24, 24, 6144)}  # width, depth, heads, mlp_dim
 EPS = 1e-5
 OUTPUTS = ("cls", "patches", "mean")
 
@@ -45,20 +50,40 @@ def run_block(weights, x, name):
 
 def sizes(weights, config):
     """The configuration that the tensors tell, if they are there and have these ranks. `config`
-    tells the leads if no lead_emb does."""
+    tells the leads if no lead_emb does, and a rate other than OSF's, which goes with a length."""
     patch = weights["to_patch_embedding.weight"].shape
     lead_wise, groups = int(len(patch) == 4), 1
     if lead_wise:
         groups = (len(weights["lead_emb.weight"]) if "lead_emb.weight" in weights
                   else config.get("num_leads", 12) // patch[2])
     tokens = weights["pos_embedding"].shape[1] - 1
-    return {"width": weights["cls_token"].shape[2],
-            "depth": sum(name.endswith(".attn.norm.weight") for name in weights),
-            "heads": len(weights["block0.attn.fn.to_qkv.weight"]) // (3 * HEAD),
-            "mlp_dim": len(weights["block0.ff.fn.net.0.weight"]),
+    blocks = {"width": weights["cls_token"].shape[2],
+              "depth": sum(name.endswith(".attn.norm.weight") for name in weights),
+              "heads": len(weights["block0.attn.fn.to_qkv.weight"]) // (3 * HEAD),
+              "mlp_dim": len(weights["block0.ff.fn.net.0.weight"])}
+    return {**blocks, "dim_head": HEAD, "encoder_name": variant_name(blocks, config),
+            **times(tokens // groups * patch[-1], config),
             "lead_wise": lead_wise, "num_leads": groups * patch[-2], "patch_size_time": patch[-1],
-            "patch_size_ch": patch[2] if lead_wise else config.get("patch_size_ch", 4),
-            "seq_len": tokens // groups * patch[-1]}
+            "patch_size_ch": patch[2] if lead_wise else config.get("patch_size_ch", 4)}
+
+
+def variant_name(blocks, config):
+    """Of a variant by its sizes. A name of the config that is none of a variant says nothing."""
+    own = next((name for name, sizes in VARIANTS.items() if sizes == tuple(blocks.values())),
+               "custom")
+    name = config.get("encoder_name", own)
+    return name if isinstance(name, str) and name not in VARIANTS else own
+
+
+def times(samples, config):
+    """sample_rate times window_size_sec is T; with one of them alone, the rate is that of OSF."""
+    rate = config.get("sample_rate", RATE) if "window_size_sec" in config else RATE
+    if not rate > 0:
+        raise ValueError(f"sample_rate is {rate}, expected a number above 0")
+    seconds = samples / rate
+    said = config.get("window_size_sec", seconds)
+    return {"seq_len": samples, "sample_rate": rate,
+            "window_size_sec": said if abs(said - seconds) < 1e-6 * seconds else seconds}
 
 
 def shapes(config):

@@ -297,8 +297,25 @@ class Conversion(tools.Case):
                            ("seq_len", 1920), ("num_leads", 8), ("lead_wise", 0)):
             self.refused(f"its configuration says {key} = {value}, its tensors say {OSF[key]}",
                          {"state_dict": osf_weights(), "metadata": {**OSF, key: value}})
-        self.refused("says width = wide", {"state_dict": osf_weights(),
-                                           "metadata": {"width": "wide"}})
+        for said, words in (({"width": "wide"}, "says width = wide"),
+                            ({"dim_head": 32}, "says dim_head = 32, its tensors say 64"),
+                            ({"encoder_name": "vit_base"},
+                             "says encoder_name = vit_base, its tensors say custom"),
+                            ({"encoder_name": 3}, "says encoder_name = 3"),
+                            ({"sample_rate": 128}, "says sample_rate = 128, its tensors say 64"),
+                            ({"window_size_sec": 30},
+                             "says window_size_sec = 30, its tensors say 10.0"),
+                            ({"sample_rate": 128, "window_size_sec": 10},
+                             "says window_size_sec = 10, its tensors say 5.0"),
+                            ({"sample_rate": 0, "window_size_sec": 10}, "sample_rate is 0"),
+                            ({"sample_rate": -64, "window_size_sec": -10}, "sample_rate is -64"),
+                            ({"window_size_sec": "long"}, "make no OSF")):
+            self.refused(words, {"state_dict": osf_weights(), "metadata": said})
+        for said in ({"sample_rate": 128, "window_size_sec": 5}, {"window_size_sec": 10.0000001},
+                     {"sample_rate": 64.0, "encoder_name": "osf", "dim_head": None}):
+            (self.root / "o.json").write_text(json.dumps(said))
+            _, config, _ = self.export(self.save("same.pth", osf_weights()), "--config", "o.json")
+            self.assertEqual(config, said)
         for key, value in (("embed_dim", 32), ("n_chans", 4), ("depth", 1), ("depth", 3),
                            ("n_outputs", 3), ("n_times", 600), ("mlp_ratio", 3),
                            ("chan_proj_type", "linear"), ("n_chans_target", 18),
@@ -306,8 +323,12 @@ class Conversion(tools.Case):
             (self.root / "e.json").write_text(json.dumps({**EEGPT, key: value}))
             self.refused(f"its configuration says {key} = {value}, its tensors say",
                          eegpt_weights(), "--config", "e.json")
-        (self.root / "e.json").write_text(json.dumps({**EEGPT, "mlp_ratio": "high"}))
-        self.refused("make no EEGPT", eegpt_weights(), "--config", "e.json")
+        for key, value, words in (("mlp_ratio", "high", "make no EEGPT"),
+                                  ("num_heads", 3, "num_heads = 3 does not divide embed_dim = 64"),
+                                  ("norm_layer", "RMSNorm", "norm_layer is RMSNorm, expected null"),
+                                  ("patch_stride", None, "says n_times = 500, its tensors say")):
+            (self.root / "e.json").write_text(json.dumps({**EEGPT, key: value}))
+            self.refused(words, eegpt_weights(), "--config", "e.json")
         (self.root / "e.json").write_text(json.dumps({**EEGPT, "mlp_ratio": 4.001, "n_times": 510}))
         _, config, _ = self.export(self.save("same.pth", eegpt_weights()), "--config", "e.json")
         self.assertEqual((config["mlp_ratio"], config["n_times"]), (4.001, 510))
