@@ -108,15 +108,16 @@ static void load_heads(pv_loader *l, pv_eegpt_model *m, pv_vit_block *b)
         pv_load_values(l, weight, 3 * d * d, "attn.qkv.weight");
         if (c->qkv_bias)
             pv_load_values(l, bias, 3 * d, "attn.qkv.bias");
-        pv_load_linear_values(l, &b->q, weight, bias, d, d);
+        pv_load_linear_values(l, &b->q, weight, bias, d, d, false);
         b->k_heads = m->heads;
         b->v_heads = m->heads + c->heads;
         for (size_t h = 0; h < c->heads; h++) {
             const float *k = weight + (d + h * dim) * d, *v = k + d * d; /* [d, D] */
             for (size_t j = 0; j < d * dim; j++)
                 transpose[j] = k[j % dim * d + j / dim];
-            pv_load_linear_values(l, &m->heads[h], transpose, NULL, d, dim);
-            pv_load_linear_values(l, &m->heads[c->heads + h], v, bias + 2 * d + h * dim, dim, d);
+            pv_load_linear_values(l, &m->heads[h], transpose, NULL, d, dim, false);
+            pv_load_linear_values(l, &m->heads[c->heads + h], v, bias + 2 * d + h * dim, dim, d,
+                                  false);
         }
     }
     pv_free(transpose);
@@ -204,9 +205,7 @@ static void load_probe(pv_loader *l, pv_linear_weight *probe, size_t rows, size_
     pv_load_values(l, values, rows * cols, weight);
     pv_load_values(l, values + rows * cols, rows, bias);
     pv_renorm_rows(values, rows, cols, max_norm);
-    l->exact = true;
-    pv_load_linear_values(l, probe, values, values + rows * cols, rows, cols);
-    l->exact = false;
+    pv_load_linear_values(l, probe, values, values + rows * cols, rows, cols, true);
     pv_free(values);
 }
 

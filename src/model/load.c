@@ -149,13 +149,13 @@ static void read_memory(const void *source, size_t first, size_t count, float *v
 }
 
 void pv_load_linear_values(pv_loader *l, pv_linear_weight *linear, const float *weight,
-                           const float *bias, size_t rows, size_t cols)
+                           const float *bias, size_t rows, size_t cols, bool exact)
 {
     if (l->status)
         return;
     pv_buffer buffer = {rows * cols, (float *)(uintptr_t)weight}; /* only read through */
     pv_tensor view = pv_view(&buffer, 0, rows, cols);
-    pv_rows source = {rows, cols, read_memory, &view, l->exact};
+    pv_rows source = {rows, cols, read_memory, &view, exact};
     l->status = pv_store_matrix(l->store, &source, &linear->matrix, l->err);
     if (bias)
         pv_load_tensor_values(l, &linear->bias, bias, 1, rows);

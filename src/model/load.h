@@ -19,7 +19,6 @@ typedef struct pv_loader {
     uint64_t parameters; /* numbers loaded so far */
     psgvit_status status;
     psgvit_error *err;
-    bool exact; /* layers from memory are pv_rows.exact */
 } pv_loader;
 
 /* Rows of a tensor that is seen as a matrix [rows of dim 0, product of the rest]. */
@@ -41,9 +40,9 @@ void pv_load_values(pv_loader *loader, float *values, size_t count, const char *
 /* torch.renorm over rows [rows, cols]: one with an L2 norm above `most` is scaled to it. */
 void pv_renorm_rows(float *values, size_t rows, size_t cols, double most);
 
-/* A linear layer from memory; bias may be NULL. */
+/* A linear layer from memory, `exact` as in pv_rows; bias may be NULL. */
 void pv_load_linear_values(pv_loader *loader, pv_linear_weight *linear, const float *weight,
-                           const float *bias, size_t rows, size_t cols);
+                           const float *bias, size_t rows, size_t cols, bool exact);
 
 /* A tensor [rows, cols] from memory. */
 void pv_load_tensor_values(pv_loader *loader, pv_tensor *tensor, const float *values, size_t rows,

@@ -51,7 +51,7 @@ static void load_identity(pv_loader *l, pv_linear_weight *out)
     float identity[HEAD_DIM * HEAD_DIM] = {0};
     for (size_t i = 0; i < HEAD_DIM; i++)
         identity[i * HEAD_DIM + i] = 1.0f;
-    pv_load_linear_values(l, out, identity, NULL, HEAD_DIM, HEAD_DIM);
+    pv_load_linear_values(l, out, identity, NULL, HEAD_DIM, HEAD_DIM, false);
 }
 
 static void load_block(pv_loader *l, pv_osf_model *m, size_t i)

@@ -2,7 +2,9 @@
 /*
  * Weights on their way into a model: each type of numbers that a file may have gives near results,
  * and a number that is not finite is named, tensor and element, in every kind of tensor and type.
+ * And which layers are float32 in any precision.
  */
+#include "ops/ops.h"
 #include "unit/model_file.h"
 
 #include "synth_weights.h"
@@ -264,6 +266,47 @@ static void test_first(void **state)
     psgvit_device_close(&device);
 }
 
+/* ---- layers in float32 ---- */
+
+static const pv_backend *cpu;
+static size_t exact_count, other_count, exact_rows[2];
+
+static psgvit_status note_matrix(pv_store *store, const pv_rows *source, const pv_matrix **matrix,
+                                 psgvit_error *err)
+{
+    if (source->exact && exact_count < 2)
+        exact_rows[exact_count] = source->rows;
+    exact_count += source->exact;
+    other_count += !source->exact;
+    return cpu->store_matrix(store, source, matrix, err);
+}
+
+/* EEGPT's probe is, the heads of its last block, also from memory, are not; of OSF nothing is. */
+static void test_exact(void **state)
+{
+    (void)state;
+    psgvit_error err;
+    psgvit_device *device = device_of(1);
+    cpu = device->backend;
+    pv_backend noting = *cpu;
+    noting.store_matrix = note_matrix;
+    device->backend = &noting;
+    for (int eegpt = 0; eegpt < 2; eegpt++) {
+        model_file m = make(eegpt ? "eegpt" : "osf-nano", eegpt ? eegpt_config : osf_config,
+                            PSGVIT_DTYPE_F32);
+        exact_count = other_count = 0;
+        if (open_either(&m, eegpt, device, &err))
+            fail_msg("%s", err.message);
+        assert_int_equal(exact_count, eegpt ? 2 : 0);
+        assert_true(other_count >= (eegpt ? 1 + 4 + 4 + 2 * 4 : 1 + 2 * 4)); /* patch, blocks */
+        model_free(&m);
+    }
+    assert_int_equal(exact_rows[0], 16);
+    assert_int_equal(exact_rows[1], 4);
+    device->backend = cpu;
+    psgvit_device_close(&device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_beyond_float),
         cmocka_unit_test(test_first),
+        cmocka_unit_test(test_exact),
     };
     return cmocka_run_group_tests_name("loading weights", tests, NULL, NULL);
 }
