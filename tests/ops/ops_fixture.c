@@ -90,6 +90,28 @@ void run(pv_plan *plan, int times)
     pv_plan_destroy(plan);
 }
 
+bool wants_exact(pv_plan *plan)
+{
+    if (pv_plan_finish(plan, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(pv_plan_submit(plan, &err), PSGVIT_OK);
+    const bool stale = plan->stale;
+    assert_false(stale && plan->exact);
+    pv_plan_destroy(plan);
+    return stale;
+}
+
+place place_of(size_t i, size_t rows, size_t cols)
+{
+    const place corners[] = {{0, 0}, {0, cols - 1}, {rows - 1, 0}, {rows - 1, cols - 1},
+                             {rows / 2, cols / 2}, {31 % rows, cols / 3}, {47 % rows, cols / 5}};
+    const size_t known = sizeof corners / sizeof *corners;
+    if (i < known)
+        return corners[i];
+    i -= known;
+    return (place){(5 * i + 1) % rows, (i * cols / 16 + 3 * i % 8) % cols};
+}
+
 void near(float found, double truth, double tolerance, const char *what, size_t i, size_t j)
 {
     if (!(fabs((double)found - truth) <= tolerance))

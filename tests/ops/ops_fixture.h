@@ -30,6 +30,17 @@ void check_around(pv_tensor t);
 pv_plan *begin(void);
 /* Finishes the plan, runs it, more than once if it must not use itself up, and destroys it. */
 void run(pv_plan *plan, int times);
+/* Runs the plan once and destroys it: has it to be recorded again, exact, which it must not be? */
+bool wants_exact(pv_plan *plan);
+
+/* Elements of a matrix [rows, cols] that a search through a part of it would miss: the corners, the
+ * middle, the last rows of tiles, and one in each sixteenth of the columns, of each remainder of 8.
+ */
+enum { PLACES = 23 };
+typedef struct place {
+    size_t row, col;
+} place;
+place place_of(size_t index, size_t rows, size_t cols);
 
 void near(float found, double truth, double tolerance, const char *what, size_t i, size_t j);
 void same_bits(pv_tensor a, pv_tensor b, const char *what);
