@@ -11,10 +11,16 @@
  * slab is shared out to KS groups of so many subgroups, whose sums are added in order at the end.
  * Rows and columns past the end repeat the last one and are not stored; x counts as 0 past k.
  *
- * DIRECT does without slabs: x is an operand, k a multiple of BK, and each subgroup takes its
- * matrices straight from memory, with their rows in the order that they have there. They are read
- * as often as there are tiles, but nobody waits for anybody before the end, which is what counts
- * where there is little work.
+ * SLABS says how many lie in shared memory. With one, all wait twice a slab, and what hides that
+ * is another workgroup on the same multiprocessor, which an H200 takes up to 24.5 KiB each. With
+ * two, the next slab is put beside the one that is multiplied, slabs are fetched two ahead, and
+ * the first matrices of a slab are taken before the last ones of the slab before are multiplied,
+ * so that a workgroup hides its own waiting: for as many tiles as multiprocessors, and a long k.
+ *
+ * With none x is an operand, k a multiple of BK, and each subgroup takes its matrices straight from
+ * memory, with their rows in the order that they have there. They are read as often as there are
+ * tiles, but nobody waits for anybody before the end, which is what counts where there is little
+ * work.
  */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -39,10 +45,11 @@ layout(constant_id = 11) const bool READY_X = false; /* x is an operand */
 layout(constant_id = 12) const bool READY_Y = false; /* y becomes one */
 layout(constant_id = 13) const uint EDGE = 16; /* 8 or 16 */
 layout(constant_id = 14) const uint SUBGROUP = 32; /* threads of one */
-layout(constant_id = 15) const bool TAIL = true; /* k ends inside of a slab */
-layout(constant_id = 16) const bool DIRECT = false;
+layout(constant_id = 15) const bool TAIL = true; /* k is no multiple of BK, or of two slabs */
+layout(constant_id = 16) const uint SLABS = 1;
 
 const uint PLAIN = 0, GELU = 1, ADD = 2;
+const bool DIRECT = SLABS == 0;
 
 layout(push_constant, std430) uniform Push {
     View x, y;
@@ -77,9 +84,9 @@ const uint W_LOADS = (BN * EIGHTS + THREADS - 1) / THREADS;
 const uint STRIDE = EIGHTS + 1, ACROSS4 = CN * EDGE / 4, OUT_STRIDE = ACROSS4 | 4;
 const uint SUM_STRIDE = BN / 4 + (DIRECT ? 0 : 1); /* so many groups have no room for more */
 const uint X_PART = BM * STRIDE, W_PART = BN * STRIDE, W_SLAB = PARTS * X_PART;
-const uint SLABS = DIRECT ? 0 : PARTS * (X_PART + W_PART);
+const uint SLAB = PARTS * (X_PART + W_PART);
 const uint OUT = KS > 1 ? KS * BM * SUM_STRIDE : GROUP * EDGE * OUT_STRIDE;
-shared uvec4 slab[SLABS > OUT ? SLABS : OUT];
+shared uvec4 slab[SLABS * SLAB > OUT ? SLABS * SLAB : OUT];
 
 #define MatrixA coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseA>
 #define MatrixB coopmat<Element, gl_ScopeSubgroup, EDGE, EDGE, gl_MatrixUseB>
@@ -125,8 +132,9 @@ bool takes_w(uint i)
 }
 
 uint x_from[X_LOADS], w_from[W_LOADS]; /* where this thread's share of the first slab begins */
-uvec4 x_next[2 * X_LOADS]; /* eight numbers each two: parts, or the bits of float32 */
-uvec4 w_next[PARTS * W_LOADS];
+/* What was fetched, of one slab or of two: eight numbers each two, parts or the bits of float32. */
+const uint X_NEXT = 2 * X_LOADS, W_NEXT = PARTS * W_LOADS, AHEAD = SLABS > 1 ? 2 : 1;
+uvec4 x_next[AHEAD * X_NEXT], w_next[AHEAD * W_NEXT];
 bool found = false; /* a number of x that is too large */
 
 void begin(uint row0, uint column0)
@@ -155,19 +163,20 @@ vec4 load_x(uint base, uint c)
     return v;
 }
 
-/* Fetches the slab of k from `first` on into registers. */
-void fetch(uint first)
+/* Fetches the slab of k from `first` on into registers. Past the end, where nobody will multiply
+ * it, the last one: with a branch around it a driver copies registers, and so waits for them. */
+void fetch(uint first, uint ahead)
 {
+    first = TAIL ? first : min(first, k - BK);
     const uint x_on = first / 16 * (x.stride / 4), w_on = first / 16 * w_pitch();
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
-        const uint c = first + x_place(i).y * 8;
+        const uint c = first + x_place(i).y * 8, to = ahead * X_NEXT + 2 * i;
         if (READY_X && takes_x(i))
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                x_next[2 * i + p] =
-                    !TAIL || c < k ? x_data8[x_from[i] + x_on + p * TILE] : uvec4(0);
+                x_next[to + p] = !TAIL || c < k ? x_data8[x_from[i] + x_on + p * TILE] : uvec4(0);
         if (!READY_X && takes_x(i)) {
-            x_next[2 * i] = floatBitsToUint(load_x(x_from[i] + first, c));
-            x_next[2 * i + 1] = floatBitsToUint(load_x(x_from[i] + first + 4, c + 4));
+            x_next[to] = floatBitsToUint(load_x(x_from[i] + first, c));
+            x_next[to + 1] = floatBitsToUint(load_x(x_from[i] + first + 4, c + 4));
         }
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
@@ -175,29 +184,31 @@ void fetch(uint first)
         const uint from = w_from[i] + (!TAIL || c < filled_k() ? w_on : 0); /* past k: any */
         if (takes_w(i))
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                w_next[PARTS * i + p] = w_data8[from + p * TILE];
+                w_next[ahead * W_NEXT + PARTS * i + p] = w_data8[from + p * TILE];
     }
 }
 
-/* Puts what was fetched into shared memory. */
-void stash()
+/* Puts what was fetched into the slab that begins at `at`. */
+void stash(uint ahead, uint at)
 {
     [[unroll]] for (uint i = 0; i < X_LOADS; i++) {
+        const uint from = ahead * X_NEXT + 2 * i;
         const uvec2 place = x_place(i);
         if (!takes_x(i))
             continue;
         if (!READY_X)
-            operand8(FORM, x_next[2 * i], x_next[2 * i + 1]);
+            operand8(FORM, x_next[from], x_next[from + 1]);
         if (PARTS == 2 && gl_WorkGroupID.x == 0)
-            found = found || too_large(x_next[2 * i]);
+            found = found || too_large(x_next[from]);
         [[unroll]] for (uint p = 0; p < PARTS; p++)
-            slab[p * X_PART + place.x * STRIDE + place.y] = x_next[2 * i + p];
+            slab[at + p * X_PART + place.x * STRIDE + place.y] = x_next[from + p];
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         const uvec2 place = tile_place(i);
         if (takes_w(i))
             [[unroll]] for (uint p = 0; p < PARTS; p++)
-                slab[W_SLAB + p * W_PART + place.x * STRIDE + place.y] = w_next[PARTS * i + p];
+                slab[at + W_SLAB + p * W_PART + place.x * STRIDE + place.y] =
+                    w_next[ahead * W_NEXT + PARTS * i + p];
     }
 }
 
@@ -250,26 +261,77 @@ void promote(uint steps)
 #endif
 }
 
-void multiply(uint group, uint down, uint across)
+/* A subgroup's matrices of x, all of step c of a slab, and one or more of W, from a[a0] and b[b0]
+ * on. */
+#define TAKE_X(a, a0, at, c)                                                                       \
+    [[unroll]] for (uint i = 0; i < CM; i++)                                                       \
+        [[unroll]] for (uint p = 0; p < PARTS; p++)                                                \
+            coopMatLoad(a[(a0) + PARTS * i + p], slab,                                             \
+                        (at) + p * X_PART + (down * CM + i) * EDGE * STRIDE +                      \
+                            (group * CK + (c)) * EDGE / 8,                                         \
+                        STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+#define TAKE_W(b, b0, at, c, j)                                                                    \
+    [[unroll]] for (uint p = 0; p < PARTS; p++)                                                    \
+        coopMatLoad(b[(b0) + p], slab,                                                             \
+                    (at) + W_SLAB + p * W_PART + (across * CN + (j)) * EDGE * STRIDE +             \
+                        (group * CK + (c)) * EDGE / 8,                                             \
+                    STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+
+/* By one slab. */
+void sum_slabs(uint group, uint down, uint across)
 {
-    [[unroll]] for (uint c = 0; c < CK; c++) {
-        const uint k8 = (group * CK + c) * EDGE / 8;
-        MatrixA a[PARTS * CM];
-        [[unroll]] for (uint i = 0; i < CM; i++)
-            [[unroll]] for (uint p = 0; p < PARTS; p++)
-                coopMatLoad(a[PARTS * i + p], slab,
-                            p * X_PART + (down * CM + i) * EDGE * STRIDE + k8, STRIDE,
-                            gl_CooperativeMatrixLayoutRowMajor);
-        [[unroll]] for (uint j = 0; j < CN; j++) {
-            MatrixB b[PARTS];
-            [[unroll]] for (uint p = 0; p < PARTS; p++)
-                coopMatLoad(b[p], slab,
-                            W_SLAB + p * W_PART + (across * CN + j) * EDGE * STRIDE + k8, STRIDE,
-                            gl_CooperativeMatrixLayoutColumnMajor);
-            ADD_PRODUCTS(a, 0, b, 0, j)
+    for (uint first = 0; first < k; first += BK) {
+        barrier();
+        stash(0, 0);
+        barrier();
+        fetch(first + BK, 0);
+        [[unroll]] for (uint c = 0; c < CK; c++) {
+            MatrixA a[PARTS * CM];
+            TAKE_X(a, 0, 0, c)
+            [[unroll]] for (uint j = 0; j < CN; j++) {
+                MatrixB b[PARTS];
+                TAKE_W(b, 0, 0, c, j)
+                ADD_PRODUCTS(a, 0, b, 0, j)
+            }
+            promote(c + 1);
         }
-        promote(c + 1);
     }
+}
+
+/* All matrices of step c of a slab, the one set or the other. */
+#define TAKE_STEP(set, at, c)                                                                      \
+    {                                                                                              \
+        TAKE_X(a, (set) * PARTS * CM, at, c)                                                       \
+        [[unroll]] for (uint j = 0; j < CN; j++)                                                   \
+            TAKE_W(b, ((set) * CN + j) * PARTS, at, c, j)                                          \
+    }
+
+/* By two: of two slabs all steps in a row, so that sets and slabs take turns by constants. Slab
+ * s + 2 is fetched into the registers that slab s has left. */
+void sum_slab_pairs(uint group, uint down, uint across)
+{
+    MatrixA a[2 * PARTS * CM];
+    MatrixB b[2 * PARTS * CN];
+    fetch(BK, 1);
+    stash(0, 0);
+    fetch(2 * BK, 0);
+    barrier();
+    TAKE_STEP(0, 0, 0)
+    for (uint first = 0; first < k; first += 2 * BK)
+        [[unroll]] for (uint s = 0; s < 2 * CK; s++) {
+            const uint here = s / CK, there = 1 - here, c = s % CK;
+            if (c + 1 < CK) {
+                TAKE_STEP((s + 1) % 2, here * SLAB, c + 1)
+            } else {
+                stash(there, there * SLAB);
+                fetch(first + (here + 3) * BK, there);
+                barrier();
+                TAKE_STEP((s + 1) % 2, there * SLAB, 0)
+            }
+            [[unroll]] for (uint j = 0; j < CN; j++)
+                ADD_PRODUCTS(a, s % 2 * PARTS * CM, b, (s % 2 * CN + j) * PARTS, j)
+            promote(c + 1);
+        }
 }
 
 /* ---- products without slabs ---- */
@@ -482,26 +544,8 @@ void store_groups(uint row0, uint column0, uint group, uint down, uint across)
     }
 }
 
-void sum_slabs(uint row0, uint column0, uint group, uint down, uint across)
-{
-    begin(row0, column0);
-    fetch(0);
-    if (KS > 1)
-        fetch_ends(row0, column0);
-    for (uint first = 0; first < k; first += BK) {
-        barrier();
-        stash();
-        barrier();
-        if (first + BK < k)
-            fetch(first + BK);
-        multiply(group, down, across);
-    }
-}
-
 void sum_direct(uint row0, uint column0, uint group, uint down, uint across)
 {
-    if (KS > 1)
-        fetch_ends(row0, column0);
     if (PARTS == 2)
         found = find_too_large(row0);
     sum_steps(row0 + down * CM * EDGE, column0 + across * CN * EDGE, group);
@@ -519,10 +563,18 @@ void main()
         total[i] = MatrixC(0.0);
 #endif
     }
+    if (!DIRECT) {
+        begin(row0, column0);
+        fetch(0, 0);
+    }
+    if (KS > 1)
+        fetch_ends(row0, column0);
     if (DIRECT)
         sum_direct(row0, column0, group, down, across);
+    else if (SLABS == 1)
+        sum_slabs(group, down, across);
     else
-        sum_slabs(row0, column0, group, down, across);
+        sum_slab_pairs(group, down, across);
 #if PARTS == 2
     [[unroll]] for (uint i = 0; i < CM * CN; i++)
         sum[i] = total[i];

@@ -54,6 +54,8 @@ enum {
     WARM_UP = 2,
     WARM_UP_MS = 300,
     GPU_WARM_UP_MS = 1500, /* an H200 computes at a third of its speed for the first second */
+    FEW_WARM_UP_MS = 3000, /* and for two, if a run is shorter than FEW_MS */
+    FEW_MS = 1,
     CHILDREN = 3,
     MOST_RUNS = 100000,
     MOST_BATCH = 65536,
@@ -275,6 +277,14 @@ static double percentile99(const double *sorted, size_t count)
     return sorted[(count * 99 + 99) / 100 - 1];
 }
 
+/* For how long runs don't count. */
+static double warm_up_ms(const bench_model *model)
+{
+    return !(model->device_ms > 0)     ? WARM_UP_MS
+           : model->device_ms > FEW_MS ? GPU_WARM_UP_MS
+                                       : FEW_WARM_UP_MS;
+}
+
 /* Model and baseline by turns, so that both see the same machine: `runs` times of ours, of the
  * baseline, and of the device's own clock. A signal ends it. */
 static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs, double *times,
@@ -284,7 +294,7 @@ static psgvit_status time_runs(bench_model *model, bench_blas *blas, size_t runs
     size_t warm = WARM_UP;
     for (size_t i = 0; i < warm + runs && !interrupt_code(); i++) {
         double start = cli_clock();
-        if (i + 1 == warm && start - begin < (model->device_ms > 0 ? GPU_WARM_UP_MS : WARM_UP_MS))
+        if (i + 1 == warm && start - begin < warm_up_ms(model))
             warm++;
         psgvit_status status = bench_model_run(model, err);
         double took = cli_clock() - start;

@@ -19,55 +19,61 @@
  * error, with 384 it has 1.09 times. 64 x 64 reaches 34 TFLOP/s, larger tiles don't. */
 static const vk_tile tiles_f32[] = {
     /* a probe: few columns, long k, so that threads divide k */
-    {16, 16, 128, 4, 4, 16, 0, false, {1, 2.5f, 1.7f, 8.3f}},
+    {16, 16, 128, 4, 4, 16, 0, 1, {1, 2.5f, 1.7f, 8.3f}},
     /* one epoch: little work, so that threads divide k, too */
-    {32, 32, 32, 4, 4, 4, 24, false, {1, 3.0f, 0.3f, 13.1f}},
+    {32, 32, 32, 4, 4, 4, 24, 1, {1, 3.0f, 0.3f, 13.1f}},
     /* many, and what every device can run */
-    {64, 64, 8, 8, 4, 1, 48, false, {2, 2.0f, 0.1f, 59.4f}},
+    {64, 64, 8, 8, 4, 1, 48, 1, {2, 2.0f, 0.1f, 59.4f}},
 };
 
 /* For a device that is a CPU: Mesa's llvmpipe reads shared memory float by float, so that 8 x 8 a
  * thread takes 150 ms of it where 8 x 4 takes 260 (out of one epoch); 16 x 8 would take 110, but
  * each pipeline a second more to make. */
-static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, false, {0}};
+static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, 1, {0}};
 
 /* The same for a subgroup's matrices, measured in f16. */
 static const vk_tile tiles_matrix[] = {
-    /* many epochs: 200 to 270 TFLOP/s */
-    {192, 128, 64, 48, 64, 1, 0, false, {1, 1.0f, 4.5f, 22.0f}},
-    {96, 192, 64, 48, 48, 1, 0, false, {1, 1.0f, 4.2f, 18.1f}},
-    {128, 128, 64, 64, 32, 1, 0, false, {1, 1.0f, 3.6f, 16.2f}},
-    {96, 128, 64, 48, 32, 1, 0, false, {1, 1.0f, 3.1f, 14.1f}},
-    {96, 96, 64, 48, 48, 1, 0, false, {1, 1.5f, 2.6f, 13.2f}},
-    {64, 64, 128, 32, 32, 2, 0, false, {1, 2.0f, 1.9f, 6.5f}},
-    {64, 64, 64, 32, 32, 1, 0, false, {2, 1.0f, 2.3f, 10.5f}},
+    /* many epochs: 230 to 290 TFLOP/s, of 535 that matrices by themselves reach */
+    {192, 128, 64, 48, 64, 1, 0, 1, {1, 1.0f, 5.0f, 22.1f}},
+    {160, 128, 32, 80, 64, 1, 0, 1, {1, 3.0f, 2.3f, 17.5f}},
+    {128, 128, 32, 64, 32, 1, 0, 2, {1, 2.0f, 3.2f, 14.8f}},
+    {96, 128, 32, 48, 32, 1, 0, 2, {1, 1.0f, 3.6f, 12.0f}},
+    {96, 128, 64, 48, 32, 1, 0, 1, {1, 1.0f, 2.3f, 14.2f}},
+    {96, 96, 32, 48, 48, 1, 0, 1, {3, 3.0f, 2.4f, 26.0f}},
+    {96, 96, 32, 48, 48, 1, 0, 2, {1, 2.0f, 2.8f, 10.6f}},
+    {64, 64, 32, 32, 32, 1, 0, 2, {1, 3.0f, 0.9f, 5.6f}},
+    {64, 64, 128, 32, 32, 2, 0, 1, {1, 2.0f, 1.9f, 6.0f}},
+    {64, 64, 64, 32, 32, 1, 0, 1, {2, 1.0f, 2.3f, 10.5f}},
     /* one: straight from memory */
-    {48, 16, 512, 48, 16, 16, 0, true, {1, 2.0f, 1.9f, 1.64f}},
-    {48, 16, 256, 48, 16, 8, 0, true, {1, 3.0f, 0.6f, 1.74f}},
-    {48, 16, 128, 48, 16, 4, 0, true, {2, 2.5f, 0.6f, 3.13f}},
-    {32, 32, 256, 32, 32, 8, 0, true, {1, 2.0f, 1.9f, 2.5f}},
-    {32, 16, 128, 32, 16, 4, 0, true, {3, 2.0f, 0.7f, 3.6f}},
+    {48, 16, 512, 48, 16, 16, 0, 0, {1, 2.0f, 1.9f, 1.64f}},
+    {48, 16, 256, 48, 16, 8, 0, 0, {1, 3.0f, 0.6f, 1.74f}},
+    {48, 16, 128, 48, 16, 4, 0, 0, {2, 2.5f, 0.6f, 3.13f}},
+    {32, 32, 256, 32, 32, 8, 0, 0, {1, 2.0f, 1.9f, 2.5f}},
+    {32, 16, 128, 32, 16, 4, 0, 0, {3, 2.0f, 0.7f, 3.6f}},
     /* where x is no operand: what counts is how often shared memory is filled and waited for */
-    {32, 16, 128, 16, 16, 4, 0, false, {3, 1.5f, 1.7f, 4.8f}},
-    {32, 32, 128, 16, 16, 2, 0, false, {1, 3.0f, 0.4f, 3.2f}},
+    {32, 16, 128, 16, 16, 4, 0, 1, {3, 1.5f, 1.7f, 4.8f}},
+    {32, 32, 128, 16, 16, 2, 0, 1, {1, 3.0f, 0.4f, 3.2f}},
+    {16, 16, 256, 16, 16, 8, 0, 2, {1, 3.0f, 0.5f, 2.5f}},
     /* what every device can run */
-    {32, 32, 64, 16, 16, 1, 0, false, {1, 3.0f, 0.3f, 6.0f}},
+    {32, 32, 64, 16, 16, 1, 0, 1, {1, 3.0f, 0.3f, 6.0f}},
 };
 
 /* The same in two parts, which take twice the shared memory and, with chunks that are summed up
- * apart, twice the registers: 128 x 128 reaches 102 TFLOP/s, which is 306 of products. */
+ * apart, twice the registers: 128 x 128 reaches 105 TFLOP/s, which is 315 of products. */
 static const vk_tile tiles_split[] = {
-    {128, 128, 32, 32, 64, 1, 0, false, {1, 3.0f, 1.6f, 45.8f}},
-    {96, 128, 32, 48, 32, 1, 0, false, {1, 3.0f, 1.0f, 37.8f}},
-    {96, 96, 32, 32, 48, 1, 0, false, {1, 3.0f, 1.3f, 33.1f}},
-    {64, 128, 32, 32, 32, 1, 0, false, {1, 2.5f, 1.3f, 27.5f}},
-    {64, 64, 64, 32, 32, 2, 0, false, {1, 3.0f, 1.0f, 16.0f}},
-    {48, 16, 256, 48, 16, 8, 0, true, {1, 2.5f, 1.4f, 3.8f}},
-    {48, 16, 64, 48, 16, 4, 0, true, {3, 2.0f, 1.5f, 9.9f}},
-    {32, 32, 128, 32, 32, 4, 0, true, {2, 2.0f, 1.9f, 7.9f}},
-    {32, 16, 128, 16, 16, 4, 0, false, {1, 3.0f, 0.5f, 5.7f}},
-    {32, 32, 128, 16, 16, 4, 0, false, {1, 3.0f, 1.0f, 7.1f}},
-    {32, 32, 64, 16, 16, 1, 0, false, {2, 2.0f, 0.8f, 14.3f}},
+    {128, 128, 32, 32, 64, 1, 0, 1, {1, 3.0f, 3.1f, 40.9f}},
+    {96, 128, 32, 48, 32, 1, 0, 1, {1, 3.0f, 0.3f, 38.2f}},
+    {96, 96, 32, 32, 48, 1, 0, 1, {1, 3.0f, 1.2f, 33.7f}},
+    {64, 128, 32, 32, 32, 1, 0, 1, {1, 3.0f, 1.4f, 26.9f}},
+    {64, 64, 16, 32, 32, 1, 0, 1, {4, 2.0f, 3.0f, 46.0f}},
+    {64, 64, 64, 32, 32, 2, 0, 1, {1, 3.0f, 1.0f, 16.1f}},
+    {48, 16, 256, 48, 16, 8, 0, 0, {1, 2.5f, 1.4f, 3.8f}},
+    {48, 16, 64, 48, 16, 4, 0, 0, {3, 2.0f, 1.5f, 9.9f}},
+    {32, 32, 128, 32, 32, 4, 0, 0, {2, 2.0f, 1.9f, 7.9f}},
+    {32, 16, 128, 16, 16, 4, 0, 1, {1, 3.0f, 0.5f, 5.7f}},
+    {32, 32, 128, 16, 16, 4, 0, 1, {1, 3.0f, 1.0f, 7.1f}},
+    {16, 16, 128, 16, 16, 8, 0, 2, {1, 3.0f, 0.5f, 4.0f}},
+    {32, 32, 64, 16, 16, 1, 0, 1, {2, 2.0f, 0.8f, 14.3f}},
 };
 
 #define PV_TILES(tiles) ((vk_tiles){tiles, sizeof tiles / sizeof *tiles})
@@ -98,9 +104,9 @@ static size_t shared_bytes(const vk_device *d, vk_layout layout, const vk_tile *
     size_t slabs = 2 * t->bk * (t->bm + t->bn + 8) * sizeof(float);
     size_t sums = (t->split > 2 ? t->split - 1 : 1) * t->bm * t->bn * sizeof(float);
     if (layout != VK_LAYOUT_F32) {
-        const size_t parts = layout == VK_LAYOUT_SPLIT ? 2 : 1, gap = t->direct ? 0 : 1;
+        const size_t parts = layout == VK_LAYOUT_SPLIT ? 2 : 1, gap = t->slabs ? 1 : 0;
         const size_t subgroups = t->bm / t->tm * (t->bn / t->tn);
-        slabs = t->direct ? 0 : (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * parts;
+        slabs = t->slabs * (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * parts;
         sums = t->split > 1 ? t->split * t->bm * (t->bn / 4 + gap) * 16
                             : subgroups * d->features.edge * (t->tn / 4 | 4) * 16;
     }
@@ -134,7 +140,7 @@ static size_t tiles_along(size_t length, uint32_t tile)
 
 bool pv_vk_tile_takes(const vk_tile *t, bool operand, size_t k)
 {
-    return !t->direct || (operand && k % t->bk == 0);
+    return t->slabs || (operand && k % t->bk == 0);
 }
 
 /* Microseconds, by the costs. While rounds are few the last one takes its whole time, however few
@@ -211,8 +217,8 @@ static void set_subgroups(const vk_device *device, const layer *l, pv_tensor x, 
     constants[12] = y.form != 0;
     constants[13] = device->features.edge;
     constants[14] = device->features.subgroup;
-    constants[15] = x.cols % l->tile->bk != 0;
-    constants[16] = l->tile->direct;
+    constants[15] = x.cols % (l->tile->bk * (l->tile->slabs > 1 ? 2 : 1)) != 0;
+    constants[16] = l->tile->slabs;
     /* linear_f16.comp takes 2^-5 of x */
     pv_vk_push_float(d, l->matrix->scale * (l->kernel == VK_LAYOUT_F16 ? 32.0f : 1.0f));
 }

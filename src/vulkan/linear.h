@@ -24,9 +24,9 @@ typedef struct vk_tile {
     uint32_t split;      /* groups of threads, or of subgroups, among which bk is divided */
     uint32_t chunk;      /* of linear.comp: of k, in steps of bk, that is summed up before it is
                             added; 0: all */
-    bool direct;         /* of linear_matrix.glsl: without slabs; only where x is an operand and bk
-                            divides k. Matrices divide tm and tn, bm is whole tiles of an operand,
-                            and k is split */
+    uint32_t slabs;      /* in shared memory: 1, or of linear_matrix.glsl 0 to 2; 0 only where x is
+                            an operand and bk divides k. Matrices divide tm and tn, bm is whole
+                            tiles of an operand, and k is split */
     vk_cost cost;
 } vk_tile;
 
