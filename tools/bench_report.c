@@ -57,9 +57,10 @@ void bench_report_row(const bench_arguments *args, const bench_result *r,
     if (first) {
         fputs("device: ", stdout);
         json_put_plain(stdout, device->name, 200);
-        printf(" (%s%s%s), %d threads, %s, %zu runs\n", psgvit_backend_name(device->backend),
-               device->isa ? ", " : "", psgvit_isa_name(device->isa), device->threads,
-               psgvit_precision_name(args->precision), r->runs);
+        printf(" (%s", psgvit_backend_name(device->backend));
+        if (device->backend == PSGVIT_BACKEND_CPU)
+            printf(", %s, %d threads", psgvit_isa_name(device->isa), device->threads);
+        printf("), %s, %zu runs\n", psgvit_precision_name(args->precision), r->runs);
         printf("%-18s %5s %10s %10s %10s %10s %8s %10s %6s %8s %8s\n", "model", "batch",
                "median ms", "min ms", "p99 ms", "ms/epoch", "GFLOP/s",
                device->backend == PSGVIT_BACKEND_VULKAN ? "gpu ms" : "blas ms", "ratio",

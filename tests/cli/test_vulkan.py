@@ -96,6 +96,14 @@ class Vulkan(harness.Case):
         self.infer("--isa", "c", *OUT)
         self.assertEqual(self.metadata("x.safetensors")["backend"], "cpu")
 
+    def test_bench(self):
+        """A GPU has no instruction set and no threads to tell of."""
+        for backend, words in (("vulkan", r" \(vulkan\), f32, 1 runs$"),
+                               ("cpu", r" \(cpu, \w+, 1 threads\), f32, 1 runs$")):
+            p = self.run_tool("psgvit-bench", "osf-nano", "--backend", backend, "--batch", "1",
+                              "--runs", "1", "--threads", "1")
+            self.assertRegex(p.stdout.decode().splitlines()[0], words)
+
     def test_eegpt(self):
         out = ["-o", "x.safetensors", "eeg.bin"]
         self.eegpt_infer("--backend", "vulkan", *out)
