@@ -15,12 +15,15 @@
 
 /* Measured on an H200, 2026-11-22, bench_vulkan, f16: 256 epochs of OSF-base take 175 us by 3 x 4,
  * 186 by 3 x 2, 207 by 2 x 4, and 4 of them, in 96 workgroups, 5.8, 5.9 and 7.5 us; one takes
- * 4.5 us by 1 x 4 and 5.5 by 3 x 4. */
+ * 4.5 us by 1 x 4 and 5.5 by 3 x 4. EEGPT's 68 tokens of 64 channels: 9.9 by 5 x 2, 14.1 by 3 x 4,
+ * 11.9 by 2 x 4; in two parts 5 x 2 doesn't fit. */
 static const vk_team teams[] = {
-    {3, 4, 90},
-    {2, 4, 90},
-    {1, 4, 0}, /* from here on for any number of queries: pv_vk_attention_operand relies on it */
-    {1, 1, 0}, /* needs the least shared memory */
+    {5, 2, 90, true},
+    {4, 2, 90, true},
+    {3, 4, 90, false},
+    {2, 4, 90, false},
+    {1, 4, 0, false}, /* from here on any number of queries: pv_vk_attention_operand relies on it */
+    {1, 1, 0, false}, /* needs the least shared memory */
 };
 
 vk_teams pv_vk_teams(void)
@@ -59,6 +62,15 @@ bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_sh
            team_bytes(d, layout, s, t) <= d->limits.maxComputeSharedMemorySize;
 }
 
+/* Does it suit so many queries, without an empty matrix in the first workgroup? */
+static bool suits(const vk_team *t, vk_layout layout, size_t queries, size_t edge)
+{
+    const size_t rows = t->down * edge;
+    if (t->whole && (layout != VK_LAYOUT_F16 || queries > rows))
+        return false;
+    return t->down == 1 || queries > rows - edge;
+}
+
 const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
 {
     if (layout == VK_LAYOUT_F32) /* the device may have no matrices, and so no edge */
@@ -67,7 +79,7 @@ const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_att
         const size_t rows = (size_t)teams[i].down * d->features.edge;
         const size_t groups = tiles_of(s->queries, rows) * s->sequences * s->heads;
         if (pv_vk_team_runs(d, layout, s, &teams[i]) && groups >= teams[i].enough &&
-            (teams[i].down == 1 || s->queries > rows - d->features.edge))
+            suits(&teams[i], layout, s->queries, d->features.edge))
             return &teams[i];
     }
     return NULL;

@@ -14,6 +14,7 @@ typedef struct vk_team {
     uint32_t down;   /* subgroups, each with as many queries as a matrix has rows */
     uint32_t across; /* subgroups that share the same queries */
     size_t enough;   /* workgroups that fill a device; with fewer a smaller team is better */
+    bool whole;      /* only for f16 and all queries of a sequence at once */
 } vk_team;
 
 /* All of them, the first that suits a shape is taken. */

@@ -222,7 +222,10 @@ static void bench_team(const bench *b, const attention_case *c, const vk_team *t
 
 static void bench_attention(bench *b, const char *name, pv_attention_shape s)
 {
-    static const vk_team others[] = {{1, 2, 0}, {2, 2, 0}, {3, 2, 0}, {6, 1, 0}, {6, 2, 0}};
+    static const vk_team others[] = {{.down = 1, .across = 2}, {.down = 2, .across = 2},
+                                     {.down = 2, .across = 1}, {.down = 3, .across = 2},
+                                     {.down = 3, .across = 1}, {.down = 6, .across = 1},
+                                     {.down = 6, .across = 2}};
     size_t width = s.heads * s.dim, rows = s.sequences * s.keys;
     if (rows < b->least_rows || rows > b->most_rows || (b->only && !strstr(name, b->only)))
         return;
@@ -282,11 +285,11 @@ static void bench_all(bench *b)
         bench_attention(b, "osf attention", (pv_attention_shape){m / 91, 91, 91, 12, 64, 0.125f});
         bench_layernorm(b, "osf norm", m, 768);
     }
-    /* windows of 1000 samples: 22 channels, also 16 at once; the rows that a last block keeps; 4
-     * and 64 channels */
+    /* windows of 1000 samples: 22 channels, also 16 at once; the rows that a last block keeps; 4,
+     * 64 and 58 channels, of these 16 at once */
     static const struct {
         size_t windows, tokens;
-    } eegpt[] = {{1, 26}, {16, 26}, {1, 4}, {1, 8}, {1, 68}};
+    } eegpt[] = {{1, 26}, {16, 26}, {1, 4}, {1, 8}, {1, 68}, {16, 62}};
     for (size_t i = 0; i < sizeof eegpt / sizeof *eegpt; i++) {
         const size_t sequences = 31 * eegpt[i].windows, tokens = eegpt[i].tokens;
         const size_t m = sequences * tokens;
