@@ -109,10 +109,16 @@ void pv_cpu_gemm_enter(void);
 void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1,
                      size_t n0, size_t n1);
 
+/* What a share of so many rows and columns costs for each k. */
+typedef size_t (*cpu_cost_fn)(size_t m, size_t n);
+
+/* What has to be read of x and W. */
+size_t pv_cpu_reads(size_t m, size_t n);
+
 /* Splits m x n over a team as a grid: this thread's rows and columns, columns in multiples of
- * `unit`, so that what each thread has to read of x and W is least. */
-void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
-                 size_t columns[2]);
+ * `unit`, so that a share's cost is least. */
+void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, cpu_cost_fn cost,
+                 size_t rows[2], size_t columns[2]);
 
 /* `total` in parts of nearly one size, multiples of `unit` but for the last, of at most `most`. */
 static inline size_t pv_cpu_evenly(size_t total, size_t most, size_t unit)

@@ -9,16 +9,21 @@
 
 /* ---- shared ---- */
 
-void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, size_t rows[2],
-                 size_t columns[2])
+size_t pv_cpu_reads(size_t m, size_t n)
+{
+    return m + n;
+}
+
+void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, cpu_cost_fn cost,
+                 size_t rows[2], size_t columns[2])
 {
     size_t best = 1, least = SIZE_MAX;
     for (size_t parts = 1; parts <= team->count; parts++) { /* of the columns */
         if (team->count % parts)
             continue;
-        size_t reads = m / (team->count / parts) + n / parts;
-        if (reads < least) {
-            least = reads;
+        size_t costs = cost(m / (team->count / parts), n / parts);
+        if (costs < least) {
+            least = costs;
             best = parts;
         }
     }
@@ -55,7 +60,9 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
  * L3 as from memory: a tile of 6 x 256 costs 70 to 110 cycles over its 1536, 30 of them with all in
  * L1. GROUP from 4 to 48, or y fetched before each tile, changes less than the noise of 0.5 %. Rows
  * of x without gaps, MC of 128 or 192 with them, tiles of x outside of panels: 1.4 % less to 2 %
- * more, by the shape, and with two threads no gain (2026-11-23). */
+ * more, by the shape, and with two threads no gain (2026-11-23). On AVX-512, whose panels are twice
+ * as wide, so that 192 or 128 were expected to take 5 % less: 1 to 3 % more; MC of 196: the same (2
+ * threads of an Intel Xeon with AMX, 2026-11-23). */
 enum { KC = 256, MC = 96, GROUP = 8, LINE = 64 / sizeof(float) };
 
 static size_t panels_bytes(const pv_kernels *kernels, size_t n, size_t k)
@@ -145,7 +152,7 @@ static void panels_run(const cpu_args *args, const cpu_team *team)
     const cpu_linear *op = &args->linear;
     const pv_kernels *kernels = team->kernels;
     size_t rows[2], columns[2], width = GROUP * kernels->nr;
-    pv_cpu_grid(team, op->m, op->n, kernels->nr, rows, columns);
+    pv_cpu_grid(team, op->m, op->n, kernels->nr, pv_cpu_reads, rows, columns);
     for (size_t m = rows[0]; m < rows[1]; m += MC) {
         size_t m1 = rows[1] - m < MC ? rows[1] : m + MC;
         for (size_t g = columns[0]; g < columns[1]; g += width) {

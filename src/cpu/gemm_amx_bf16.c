@@ -232,7 +232,7 @@ static void amx_bf16_run(const cpu_args *args, const cpu_team *team)
 {
     const cpu_linear *op = &args->linear;
     size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, PANEL, rows, columns);
+    pv_cpu_grid(team, op->m, op->n, PANEL, pv_cpu_reads, rows, columns);
     if (rows[0] == rows[1] || columns[0] == columns[1])
         return;
     amx_configure();

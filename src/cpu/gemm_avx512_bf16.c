@@ -153,7 +153,7 @@ static void bf16_run(const cpu_args *args, const cpu_team *team)
     const cpu_linear *op = &args->linear;
     bf16_work *work = (bf16_work *)(void *)team->workspace;
     size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, PV_BF16_PANEL, rows, columns);
+    pv_cpu_grid(team, op->m, op->n, PV_BF16_PANEL, pv_cpu_reads, rows, columns);
     for (size_t m0 = rows[0]; m0 < rows[1]; m0 += MC) {
         size_t m[2] = {m0, rows[1] - m0 < MC ? rows[1] : m0 + MC};
         for (size_t k0 = 0; k0 < op->k; k0 += KO) {

@@ -49,7 +49,7 @@ static void blas_run(const cpu_args *args, const cpu_team *team)
 {
     const cpu_linear *op = &args->linear;
     size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, 16, rows, columns);
+    pv_cpu_grid(team, op->m, op->n, 16, pv_cpu_reads, rows, columns);
     product(op, rows[0], rows[1], columns[0], columns[1]);
     pv_cpu_epilogue(op, team->kernels, rows[0], rows[1], columns[0], columns[1]);
 }
