@@ -261,8 +261,8 @@ void promote(uint steps)
 #endif
 }
 
-/* A subgroup's matrices of x, all of step c of a slab, and one or more of W, from a[a0] and b[b0]
- * on. */
+/* Step c of the slab that begins at `at`: all matrices of x that a subgroup multiplies, from a[a0]
+ * on, and of W those of column j, from b[b0] on. */
 #define TAKE_X(a, a0, at, c)                                                                       \
     [[unroll]] for (uint i = 0; i < CM; i++)                                                       \
         [[unroll]] for (uint p = 0; p < PARTS; p++)                                                \
@@ -277,7 +277,7 @@ void promote(uint steps)
                         (group * CK + (c)) * EDGE / 8,                                             \
                     STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
 
-/* By one slab. */
+/* By one slab: while it is multiplied the next is fetched. */
 void sum_slabs(uint group, uint down, uint across)
 {
     for (uint first = 0; first < k; first += BK) {
@@ -306,8 +306,10 @@ void sum_slabs(uint group, uint down, uint across)
             TAKE_W(b, ((set) * CN + j) * PARTS, at, c, j)                                          \
     }
 
-/* By two: of two slabs all steps in a row, so that sets and slabs take turns by constants. Slab
- * s + 2 is fetched into the registers that slab s has left. */
+/* By two: of two slabs all steps in a row, so that sets and slabs take turns by constants. While
+ * one is multiplied the next is stashed, and the third fetched into the registers that it leaves;
+ * nobody reads any more from where it goes, since a slab's last matrices are taken before the
+ * barrier in front of the next one's. */
 void sum_slab_pairs(uint group, uint down, uint across)
 {
     MatrixA a[2 * PARTS * CM];
