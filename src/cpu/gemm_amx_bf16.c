@@ -24,7 +24,14 @@
  * KC 192: 22 x 4000 21.4, not 17.2; 320: 4.3, 17.8, 12.4, 42.2; 512, all of EEGPT's k, so that no
  * sums wait in L2: 4.9, 21.2, 12.6, 42.8;
  * at most 256 rows: 4.3, 16.5;
- * blocks of 32 x 32 over float32, which every layer rounded: 5.6, 23.9, 14.3. */
+ * blocks of 32 x 32 over float32, which every layer rounded: 5.6, 23.9, 14.3.
+ * In turns within one process, ratios to what there was (the same day, the same code twice within
+ * 1 %), of OSF-base, 1 and 4 epochs, and of EEGPT, 22 and 64 channels x 1000 and a window of depth
+ * 8: blocks of 32 x 32 and KC 512, which put sums away half as often, each tile loaded anew as soon
+ * as it is free, expected to take 10 % less: 1.03, 0.98, 0.95, 0.97, 0.93, but 1.22 for 8 windows
+ * of depth 8 at once, 3 runs each;
+ * x loaded a step ahead: 0.98, 0.98, 1.00, 1.00, 0.99; sums fetched before they are stored, or an
+ * epilogue that begins a step later: nothing. */
 enum {
     PANEL = 2 * PV_BF16_PANEL, /* columns of y, four tiles wide */
     BLOCK = AMX_TILE,          /* rows of y */
