@@ -2,8 +2,8 @@
 /*
  * Matrix products on AMX tiles in bf16: weights are kept in it, activations come in it, or are
  * rounded to it first, sums are float32. One product of tiles does what takes gemm_amx.c six, so
- * that everything is bound by how fast the tiles are fed, from L2 above all: a chunk of W, 64
- * columns wide, stays in L1 while rows pass by, 16 at a time, each tile of which meets four of W.
+ * that everything is bound by how fast the tiles are fed and sums put away: a chunk of W, 32
+ * columns wide, stays in L1 while rows pass by, 32 at a time, each tile of which meets two of W.
  */
 #include "cpu/gemm_bf16.h"
 #include "cpu/steps.h"
@@ -14,9 +14,9 @@
 
 #include <string.h>
 
-/* Minima of a pass in ms (2 threads of an Intel Xeon with AMX, 2026-11-23; single ones up to twice
- * as long by what else the host does) of EEGPT, 22 channels x 1000 and x 4000, and of OSF-base, 1
- * and 4 epochs: 4.1, 15.7, 11.2, 40.5. Tried:
+/* Tried with blocks of 16 x 64 and KC 256, minima of a pass in ms (2 threads of an Intel Xeon with
+ * AMX, 2026-11-23; single ones up to twice as long by what else the host does) of EEGPT, 22
+ * channels x 1000 and x 4000, and of OSF-base, 1 and 4 epochs: 4.1, 15.7, 11.2, 40.5.
  * x through L1, not past it: 22 x 4000 28.0, not 17.2;
  * x brought into L1 two steps ahead, expected to take less, since a tile from L2 was thought to
  * cost 50 cycles and one from L1 8: 4.7, 24.1, 13.0, 44.1; sums of the next block: 4.5, 23.0, 13.4,
@@ -25,19 +25,18 @@
  * sums wait in L2: 4.9, 21.2, 12.6, 42.8;
  * at most 256 rows: 4.3, 16.5;
  * blocks of 32 x 32 over float32, which every layer rounded: 5.6, 23.9, 14.3.
- * In turns within one process, ratios to what there was (the same day, the same code twice within
- * 1 %), of OSF-base, 1 and 4 epochs, and of EEGPT, 22 and 64 channels x 1000 and a window of depth
- * 8: blocks of 32 x 32 and KC 512, which put sums away half as often, each tile loaded anew as soon
- * as it is free, expected to take 10 % less: 1.03, 0.98, 0.95, 0.97, 0.93, but 1.22 for 8 windows
- * of depth 8 at once, 3 runs each;
+ * In turns within one process, ratios to that (the same day, the same code twice within 1 %), of
+ * OSF-base, 1 and 4 epochs, and of EEGPT, 22 and 64 channels x 1000 and a window of depth 8:
+ * blocks of 32 x 32 and KC 512, which put sums away half as often, each tile loaded anew as soon
+ * as it is free, expected to take 10 % less: 1.03, 0.98, 0.95, 0.97, 0.93, so they are taken;
  * x loaded a step ahead: 0.98, 0.98, 1.00, 1.00, 0.99; sums fetched before they are stored, or an
  * epilogue that begins a step later: nothing. */
 enum {
-    PANEL = 2 * PV_BF16_PANEL, /* columns of y, four tiles wide */
-    BLOCK = AMX_TILE,          /* rows of y */
+    PANEL = PV_BF16_PANEL,     /* columns of y, two tiles wide */
+    BLOCK = 2 * AMX_TILE,      /* rows of y */
     MOST_ROWS = 512,           /* of x between two passes over W ... */
     MOST_X = 5 << 18,          /* ... and bytes of them, that stay in L2: 1.3 MB */
-    KC = 256,                  /* of a panel of W that stays in L1: 32 KB */
+    KC = 512,                  /* of a panel of W that stays in L1: 32 KB */
     LINE = 64 / sizeof(amx_bf16)
 };
 
@@ -120,47 +119,53 @@ static x_rows take(const cpu_linear *op, const size_t m[2], amx_work *work)
 
 /* ---- the product ---- */
 
-/* Lines of W that come next, some fetched at each step: of a panel and of the one beside it. */
+/* Lines of W that come next, some fetched at each step. */
 typedef struct ahead {
     const amx_bf16 *line, *end;
-    size_t beside, each;
+    size_t each;
 } ahead;
 
 static inline __attribute__((always_inline)) void fetch(ahead *next)
 {
-    for (size_t i = 0; i < next->each && next->line < next->end; i++, next->line += LINE) {
+    for (size_t i = 0; i < next->each && next->line < next->end; i++, next->line += LINE)
         _mm_prefetch((const char *)next->line, _MM_HINT_T1);
-        _mm_prefetch((const char *)(next->line + next->beside), _MM_HINT_T1);
-    }
 }
 
-static const size_t sums_at[4] = {0, AMX_TILE, 2 * AMX_TILE, 3 * AMX_TILE};
+static const size_t sums_at[4] = {0, AMX_TILE, AMX_TILE * PANEL, AMX_TILE * PANEL + AMX_TILE};
 
-/* sums (+)= x W^T for one block and `steps` of k, whose W is at `w` and `beside` behind it. Between
- * the products the block before is finished. */
-static void block(const amx_bf16 *x, size_t x_stride, const amx_bf16 *w, size_t beside,
-                  size_t steps, float *sums, int accumulate, ahead *next, amx_fetch y,
-                  amx_epilogue *before)
+/* sums (+)= x W^T for one block and `steps` of k. A tile is loaded for the next step as soon as
+ * this one has done with it; behind the last step, the last ones once more. Between the products
+ * the block before is finished. */
+static void block(const amx_bf16 *x, size_t x_stride, const amx_bf16 *w, size_t steps, float *sums,
+                  int accumulate, ahead *next, amx_fetch y, amx_epilogue *before)
 {
-    enum { W_STRIDE = PV_BF16_PANEL * 2 * sizeof(amx_bf16) };
+    enum { W_STRIDE = PANEL * 2 * sizeof(amx_bf16) };
     const size_t units = (before->left + 4 * steps - 1) / (4 * steps);
     const size_t stride = x_stride * sizeof *x;
+    const amx_bf16 *x1 = x + AMX_TILE * x_stride;
     amx_epilogue rest = *before;
     ahead lines = *next;
     amx_begin(sums, PANEL, sums_at, accumulate);
-    for (size_t k = 0; k < steps; k++, x += AMX_STEP, w += AMX_STEP * PV_BF16_PANEL) {
+    _tile_loadd(6, w, W_STRIDE);
+    _tile_stream_loadd(4, x, stride);
+    _tile_loadd(7, w + AMX_STEP, W_STRIDE);
+    _tile_stream_loadd(5, x1, stride);
+    for (size_t k = 1; k <= steps; k++) {
+        const size_t on = k < steps ? AMX_STEP : 0;
+        x += on;
+        x1 += on;
+        w += on * PANEL;
+        _tile_dpbf16ps(0, 4, 6);
+        amx_finish(&rest, units, false);
+        _tile_dpbf16ps(1, 4, 7);
         _tile_stream_loadd(4, x, stride);
-        _tile_loadd(5, w, W_STRIDE);
-        _tile_dpbf16ps(0, 4, 5);
         amx_finish(&rest, units, false);
-        _tile_loadd(6, w + AMX_STEP, W_STRIDE);
-        _tile_dpbf16ps(1, 4, 6);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_loadd(6, w, W_STRIDE);
         amx_finish(&rest, units, false);
-        _tile_loadd(7, w + beside, W_STRIDE);
-        _tile_dpbf16ps(2, 4, 7);
-        amx_finish(&rest, units, false);
-        _tile_loadd(5, w + beside + AMX_STEP, W_STRIDE);
-        _tile_dpbf16ps(3, 4, 5);
+        _tile_dpbf16ps(3, 5, 7);
+        _tile_loadd(7, w + AMX_STEP, W_STRIDE);
+        _tile_stream_loadd(5, x1, stride);
         amx_finish(&rest, units, false);
         fetch(&lines);
         amx_fetch_step(&y);
@@ -173,7 +178,6 @@ static void block(const amx_bf16 *x, size_t x_stride, const amx_bf16 *w, size_t 
 /* A chunk of a panel of W. */
 typedef struct w_chunk {
     const amx_bf16 *at;
-    size_t beside;       /* bf16 to the panel beside it, or 0: there is none */
     size_t first, steps; /* of k, in steps */
 } w_chunk;
 
@@ -181,8 +185,7 @@ static w_chunk chunk_at(const cpu_linear *op, size_t column, size_t first, size_
 {
     size_t padded = pv_bf16_padded(op->k), left = padded / AMX_STEP - first;
     return (w_chunk){.at = (const amx_bf16 *)op->weight + column * padded +
-                           first * AMX_STEP * PV_BF16_PANEL,
-                     .beside = op->n - column > PV_BF16_PANEL ? padded * PV_BF16_PANEL : 0,
+                           first * AMX_STEP * PANEL,
                      .first = first,
                      .steps = left < longest ? left : longest};
 }
@@ -190,8 +193,8 @@ static w_chunk chunk_at(const cpu_linear *op, size_t column, size_t first, size_
 /* To fetch a chunk in so many steps. */
 static ahead ahead_of(const w_chunk *c, size_t steps)
 {
-    size_t words = c->steps * AMX_STEP * PV_BF16_PANEL;
-    return (ahead){c->at, c->at + words, c->beside, (words / LINE + steps - 1) / steps};
+    size_t words = c->steps * AMX_STEP * PANEL;
+    return (ahead){c->at, c->at + words, (words / LINE + steps - 1) / steps};
 }
 
 /* All blocks of rows [m, m1) by one chunk, the last of its panel if `full`. */
@@ -205,8 +208,8 @@ static void multiply_chunk(const cpu_linear *op, amx_work *work, const x_rows *x
         const amx_bf16 *from = direct ? x->x + i * x->x_stride
                                       : x->copies + (i - x->direct) * x->copies_stride;
         amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column, PANEL);
-        block(from + c->first * AMX_STEP, direct ? x->x_stride : x->copies_stride, c->at,
-              c->beside, c->steps, work->sums[b], c->first > 0, &next,
+        block(from + c->first * AMX_STEP, direct ? x->x_stride : x->copies_stride, c->at, c->steps,
+              work->sums[b], c->first > 0, &next,
               full ? amx_fetch_of(&e, c->steps) : (amx_fetch){0}, before);
         if (full)
             *before = e;
