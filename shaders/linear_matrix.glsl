@@ -12,10 +12,11 @@
  * Rows and columns past the end repeat the last one and are not stored; x counts as 0 past k.
  *
  * SLABS says how many lie in shared memory. With one, all wait twice a slab, and what hides that
- * is another workgroup on the same multiprocessor, which an H200 takes up to 24.5 KiB each. With
- * two, the next slab is put beside the one that is multiplied, slabs are fetched two ahead, and
- * the first matrices of a slab are taken before the last ones of the slab before are multiplied,
- * so that a workgroup hides its own waiting: for as many tiles as multiprocessors, and a long k.
+ * is another workgroup on the same multiprocessor: an H200 takes two if they have at most 24 KiB
+ * each. With two, the next slab is put beside the one that is multiplied, slabs are fetched two
+ * ahead, and the first matrices of a slab are taken before the last ones of the slab before are
+ * multiplied, so that a workgroup hides its own waiting: for as many tiles as multiprocessors, and
+ * a long k.
  *
  * With none x is an operand, k a multiple of BK, and each subgroup takes its matrices straight from
  * memory, with their rows in the order that they have there. They are read as often as there are
