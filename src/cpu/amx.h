@@ -19,7 +19,7 @@ enum {
     AMX_STEP = 32,                      /* of k, that one product of tiles takes */
     AMX_WORDS = AMX_TILE * AMX_STEP,    /* bf16 of a tile */
     AMX_SUMS = 4 * AMX_TILE * AMX_TILE, /* of a block */
-    AMX_UNIT = 2 * AMX_TILE             /* columns of a row that an epilogue does at once */
+    AMX_WIDE = 2 * AMX_TILE             /* columns of a block */
 };
 
 typedef uint16_t amx_bf16;
@@ -86,33 +86,29 @@ static inline __attribute__((always_inline)) void amx_fetch_step(amx_fetch *f)
             __builtin_prefetch(f->row + b, 1, 2);
 }
 
-/* What is still to be done to the sums of a block. Units of 32 columns, row after row. */
+/* What is still to be done to the sums of a block, row after row. */
 typedef struct amx_epilogue {
-    const float *sums; /* of the next unit's row */
+    const float *sums; /* of the next row */
     char *y;           /* the same row, at the block's first column */
     const float *bias; /* at the block's first column, or NULL */
-    size_t sums_stride, y_stride; /* floats, bytes */
-    size_t left;                  /* units */
-    size_t wide, next;            /* units of a row; which comes next */
-    uint64_t lanes;               /* columns that y has, a bit each */
-    bool accumulate, gelu, half;  /* half: y is bf16 */
+    size_t y_stride;   /* bytes */
+    size_t left;       /* rows */
+    uint32_t lanes;    /* columns that y has, a bit each */
+    bool accumulate, gelu, half; /* half: y is bf16 */
 } amx_epilogue;
 
-/* Of a block that begins at (row, column) of y and has `rows` of its own, `columns` at most. */
+/* Of a block that begins at (row, column) of y and has `rows` of its own. */
 static inline amx_epilogue amx_epilogue_of(const cpu_linear *op, const float *sums, size_t row,
-                                           size_t rows, size_t column, size_t columns)
+                                           size_t rows, size_t column)
 {
-    size_t exist = op->n - column < columns ? op->n - column : columns;
+    size_t exist = op->n - column;
     size_t size = op->y_half ? sizeof(amx_bf16) : sizeof(float);
-    size_t wide = (exist + AMX_UNIT - 1) / AMX_UNIT;
     return (amx_epilogue){.sums = sums,
                           .y = (char *)op->y + row * op->y_stride * sizeof(float) + column * size,
                           .bias = op->bias ? op->bias + column : NULL,
-                          .sums_stride = columns,
                           .y_stride = op->y_stride * sizeof(float),
-                          .left = rows * wide,
-                          .wide = wide,
-                          .lanes = exist < 64 ? ((uint64_t)1 << exist) - 1 : UINT64_MAX,
+                          .left = rows,
+                          .lanes = exist < AMX_WIDE ? ((uint32_t)1 << exist) - 1 : UINT32_MAX,
                           .accumulate = op->epilogue == PV_ADD,
                           .gelu = op->epilogue == PV_GELU,
                           .half = op->y_half};
@@ -121,12 +117,12 @@ static inline amx_epilogue amx_epilogue_of(const cpu_linear *op, const float *su
 /* The same rows of y, to be fetched in `steps`. */
 static inline amx_fetch amx_fetch_of(const amx_epilogue *e, size_t steps)
 {
-    size_t rows = e->left / e->wide, size = e->half ? sizeof(amx_bf16) : sizeof(float);
+    size_t size = e->half ? sizeof(amx_bf16) : sizeof(float);
     return (amx_fetch){.row = e->y,
                        .stride = e->y_stride,
-                       .bytes = e->wide * AMX_UNIT * size,
-                       .left = rows,
-                       .each = (rows + steps - 1) / steps};
+                       .bytes = AMX_WIDE * size,
+                       .left = e->left,
+                       .each = (e->left + steps - 1) / steps};
 }
 
 /* x Phi(x) for a result that is rounded to bf16: Phi is 1/2 and an odd polynomial, minimax (by
@@ -147,23 +143,20 @@ PV_INLINE vec amx_gelu_bf16(vec x)
     return vec_mul(x, vec_max(vec_set(0.0f), vec_fma(p, t, vec_set(0.5f))));
 }
 
-/* The next unit. `exact`: a result of float32. */
-static inline __attribute__((always_inline)) void amx_finish_unit(amx_epilogue *e, bool exact)
+/* The next row. `exact`: a result of float32. */
+static inline __attribute__((always_inline)) void amx_finish_row(amx_epilogue *e, bool exact)
 {
-    const size_t first = e->next * AMX_UNIT;
-    const uint32_t lanes = (uint32_t)(e->lanes >> first);
-    const __mmask16 left = (__mmask16)lanes, right = (__mmask16)(lanes >> AMX_TILE);
-    const float *sums = e->sums + first;
+    const __mmask16 left = (__mmask16)e->lanes, right = (__mmask16)(e->lanes >> AMX_TILE);
     const size_t second = right ? AMX_TILE : 0;
-    float *y = (float *)(void *)e->y + (e->half ? 0 : first);
-    vec a = vec_load(sums), b = vec_load(sums + AMX_TILE);
+    float *y = (float *)(void *)e->y;
+    vec a = vec_load(e->sums), b = vec_load(e->sums + AMX_TILE);
     if (e->accumulate) {
         a = vec_add(a, _mm512_maskz_loadu_ps(left, y));
         b = vec_add(b, _mm512_maskz_loadu_ps(right, y + second));
     }
     if (e->bias) {
-        a = vec_add(a, _mm512_maskz_loadu_ps(left, e->bias + first));
-        b = vec_add(b, _mm512_maskz_loadu_ps(right, e->bias + first + second));
+        a = vec_add(a, _mm512_maskz_loadu_ps(left, e->bias));
+        b = vec_add(b, _mm512_maskz_loadu_ps(right, e->bias + second));
     }
     if (e->gelu) {
         a = exact ? gelu_of(a) : amx_gelu_bf16(a);
@@ -171,23 +164,20 @@ static inline __attribute__((always_inline)) void amx_finish_unit(amx_epilogue *
     }
     if (e->half) {
         const __m512bh pair = _mm512_cvtne2ps_pbh(b, a);
-        _mm512_mask_storeu_epi16((amx_bf16 *)(void *)e->y + first, lanes, (__m512i)pair);
+        _mm512_mask_storeu_epi16(e->y, e->lanes, (__m512i)pair);
     } else {
         _mm512_mask_storeu_ps(y, left, a);
         _mm512_mask_storeu_ps(y + second, right, b);
     }
-    if (++e->next == e->wide) {
-        e->next = 0;
-        e->sums += e->sums_stride;
-        e->y += e->y_stride;
-    }
+    e->sums += AMX_WIDE;
+    e->y += e->y_stride;
 }
 
-static inline __attribute__((always_inline)) void amx_finish(amx_epilogue *e, size_t units,
+static inline __attribute__((always_inline)) void amx_finish(amx_epilogue *e, size_t rows,
                                                              bool exact)
 {
-    for (; units > 0 && e->left; units--, e->left--)
-        amx_finish_unit(e, exact);
+    for (; rows > 0 && e->left; rows--, e->left--)
+        amx_finish_row(e, exact);
 }
 
 #endif

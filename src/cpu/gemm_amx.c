@@ -37,7 +37,7 @@
  * their 14 loads take 137 to 175 ns by themselves, of 120 at 3.2 GHz. */
 enum {
     PARTS = 3,
-    PANEL = 2 * AMX_TILE, /* columns of y */
+    PANEL = AMX_WIDE,     /* columns of y */
     BLOCK = 2 * AMX_TILE, /* rows of y */
     MC = 256, /* rows of x whose parts stay in L2 ... */
     KO = 768, /* ... for this much of k: 1.2 MB. Every MC rows read all of W again. */
@@ -143,7 +143,7 @@ static void block(parts *x0, parts *x1, parts (*w)[2], size_t steps, float *sums
     enum { STRIDE = PARTS * AMX_STEP * sizeof(amx_bf16) };
     w_cursor next = *cursor;
     amx_epilogue rest = *before;
-    const size_t units = (rest.left + 2 * steps - 1) / (2 * steps);
+    const size_t each = (rest.left + 2 * steps - 1) / (2 * steps);
     amx_begin(sums, PANEL, sums_at, accumulate);
     for (size_t k = 0; k < steps; k++) {
         amx_fetch_step(&y);
@@ -154,14 +154,14 @@ static void block(parts *x0, parts *x1, parts (*w)[2], size_t steps, float *sums
         MULTIPLY();
         LOAD_W(1);
         MULTIPLY();
-        amx_finish(&rest, units, true);
+        amx_finish(&rest, each, true);
         LOAD_X(0);
         MULTIPLY();
         LOAD_W(2);
         MULTIPLY();
         LOAD_W(0);
         MULTIPLY();
-        amx_finish(&rest, units, true);
+        amx_finish(&rest, each, true);
     }
     amx_end(sums, PANEL, sums_at);
     *cursor = next;
@@ -237,7 +237,7 @@ static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], co
         bool full = chunk + 1 == chunks.each;
         for (size_t b = 0; b < blocks; b++) {
             size_t row = m[0] + b * BLOCK, rows = m[1] - row < BLOCK ? m[1] - row : BLOCK;
-            amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column, PANEL);
+            amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column);
             if (k[0] > 0)
                 e.accumulate = true;
             if (k[1] < op->k) {

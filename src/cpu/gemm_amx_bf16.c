@@ -39,6 +39,7 @@ enum {
     KC = 512,                  /* of a panel of W that stays in L1: 32 KB */
     LINE = 64 / sizeof(amx_bf16)
 };
+_Static_assert((int)PANEL == (int)AMX_WIDE, "a block is as wide as a panel of W");
 
 /* What a thread works in. */
 typedef struct amx_work {
@@ -140,7 +141,7 @@ static void block(const amx_bf16 *x, size_t x_stride, const amx_bf16 *w, size_t 
                   int accumulate, ahead *next, amx_fetch y, amx_epilogue *before)
 {
     enum { W_STRIDE = PANEL * 2 * sizeof(amx_bf16) };
-    const size_t units = (before->left + 4 * steps - 1) / (4 * steps);
+    const size_t each = (before->left + 4 * steps - 1) / (4 * steps);
     const size_t stride = x_stride * sizeof *x;
     const amx_bf16 *x1 = x + AMX_TILE * x_stride;
     amx_epilogue rest = *before;
@@ -156,17 +157,17 @@ static void block(const amx_bf16 *x, size_t x_stride, const amx_bf16 *w, size_t 
         x1 += on;
         w += on * PANEL;
         _tile_dpbf16ps(0, 4, 6);
-        amx_finish(&rest, units, false);
+        amx_finish(&rest, each, false);
         _tile_dpbf16ps(1, 4, 7);
         _tile_stream_loadd(4, x, stride);
-        amx_finish(&rest, units, false);
+        amx_finish(&rest, each, false);
         _tile_dpbf16ps(2, 5, 6);
         _tile_loadd(6, w, W_STRIDE);
-        amx_finish(&rest, units, false);
+        amx_finish(&rest, each, false);
         _tile_dpbf16ps(3, 5, 7);
         _tile_loadd(7, w + AMX_STEP, W_STRIDE);
         _tile_stream_loadd(5, x1, stride);
-        amx_finish(&rest, units, false);
+        amx_finish(&rest, each, false);
         fetch(&lines);
         amx_fetch_step(&y);
     }
@@ -207,7 +208,7 @@ static void multiply_chunk(const cpu_linear *op, amx_work *work, const x_rows *x
         bool direct = i < x->direct;
         const amx_bf16 *from = direct ? x->x + i * x->x_stride
                                       : x->copies + (i - x->direct) * x->copies_stride;
-        amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column, PANEL);
+        amx_epilogue e = amx_epilogue_of(op, work->sums[b], row, rows, column);
         block(from + c->first * AMX_STEP, direct ? x->x_stride : x->copies_stride, c->at, c->steps,
               work->sums[b], c->first > 0, &next,
               full ? amx_fetch_of(&e, c->steps) : (amx_fetch){0}, before);
