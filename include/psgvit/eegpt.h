@@ -106,8 +106,9 @@ typedef struct eegpt_job {
     size_t features_capacity; /* in floats, here and below */
     float *logits;            /* [B, outputs]; PSGVIT_E_MODEL if the model has no probe */
     size_t logits_capacity;
-    size_t batch;             /* most windows at once; 0: what suits the device. On a GPU two
-                                 batches are under way where memory has room for both */
+    size_t batch;             /* most windows at once; 0: what suits the device. A CPU takes fewer
+                                 where so many would be slower; on a GPU two batches are under way
+                                 where memory has room for both */
     psgvit_nan_policy nan;
     size_t first_epoch;       /* what errors call the first window, for callers that go in parts */
     psgvit_progress_fn progress;

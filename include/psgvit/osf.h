@@ -92,8 +92,9 @@ typedef struct osf_job {
     size_t patches_capacity;
     float *mean;              /* [E, D], mean of the patches */
     size_t mean_capacity;
-    size_t batch;             /* most epochs at once; 0: what suits the device. On a GPU two
-                                 batches are under way where memory has room for both */
+    size_t batch;             /* most epochs at once; 0: what suits the device. A CPU takes fewer
+                                 where so many would be slower; on a GPU two batches are under way
+                                 where memory has room for both */
     int no_clamp;             /* 0: samples are clamped to [-6, 6] as by the reference's loader */
     psgvit_nan_policy nan;
     size_t first_epoch;       /* what errors call the first epoch, for callers that go in parts */

@@ -167,7 +167,7 @@ psgvit_status eegpt_encode(eegpt_encoder *encoder, const eegpt_job *job, psgvit_
                    .first_epoch = own.first_epoch,
                    .nan = own.nan},
         .output = {own.features, own.logits},
-        .batch = own.batch ? own.batch : pv_default_batch(&encoder->pool, patches, tokens),
+        .batch = pv_batch(&encoder->pool, own.batch, patches, tokens),
         .device_ms = own.device_ms,
         .progress = own.progress,
         .cancel = own.cancel,

@@ -164,10 +164,12 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err)
     return status;
 }
 
-size_t pv_default_batch(const pv_pool *pool, size_t sequences, size_t tokens)
+size_t pv_batch(const pv_pool *pool, size_t asked, size_t sequences, size_t tokens)
 {
-    size_t batch = pool->device->batch_rows / sequences / tokens;
-    return batch ? batch : 1;
+    const psgvit_device *device = pool->device;
+    const size_t rows = asked ? device->most_rows : device->batch_rows;
+    const size_t batch = rows / sequences / tokens ? rows / sequences / tokens : 1;
+    return asked && asked < batch ? asked : batch;
 }
 
 psgvit_status pv_check_output(const char *name, const float *output, size_t capacity, size_t epochs,

@@ -29,8 +29,9 @@ psgvit_status pv_encode(pv_pool *pool, const pv_job *job, psgvit_error *err);
 psgvit_status pv_check_output(const char *name, const float *output, size_t capacity, size_t epochs,
                               size_t rows, size_t cols, psgvit_error *err);
 
-/* Epochs of a batch that suit the device; each has `sequences` of `tokens`, neither of them 0. */
-size_t pv_default_batch(const pv_pool *pool, size_t sequences, size_t tokens);
+/* Epochs of a batch, each of `sequences` of `tokens`, neither of them 0: at most as many as were
+ * asked for; if that is 0, as suit the device. */
+size_t pv_batch(const pv_pool *pool, size_t asked, size_t sequences, size_t tokens);
 
 /* What is common to osf_job and eegpt_job and can be wrong about it. */
 psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int outputs,

@@ -140,7 +140,7 @@ psgvit_status osf_encode(osf_encoder *encoder, const osf_job *job, psgvit_error 
                    .clamp = !own.no_clamp,
                    .names = encoder->info.leads == PV_OSF_LEADS ? pv_osf_leads : NULL},
         .output = {own.cls, own.patches, own.mean},
-        .batch = own.batch ? own.batch : pv_default_batch(&encoder->pool, 1, tokens),
+        .batch = pv_batch(&encoder->pool, own.batch, 1, tokens),
         .device_ms = own.device_ms,
         .progress = own.progress,
         .cancel = own.cancel,

@@ -25,7 +25,8 @@ struct psgvit_device {
     const pv_backend *backend;
     psgvit_device_info info;
     pv_log log;
-    size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster */
+    size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster, */
+    size_t most_rows;  /* and from which on they make it slower, whoever asks for them */
     size_t in_flight;  /* batches under way that keep it busy, to PV_MOST_IN_FLIGHT; each has its
                           own memory */
     unsigned spares;   /* bit of each precision in which a model may have more and smaller ops to

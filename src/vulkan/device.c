@@ -211,6 +211,7 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                               .batch_rows = c->info.type == PSGVIT_DEVICE_SOFTWARE
                                                 ? BATCH_ROWS_SOFTWARE
                                                 : BATCH_ROWS,
+                              .most_rows = SIZE_MAX,
                               .in_flight = 2};
     d->threads_asked = params->threads;
     d->twins = c->info.type == PSGVIT_DEVICE_DISCRETE;
