@@ -19,7 +19,7 @@ version=16.6.0
 source_hash() {
     {
         echo "glslang $version ${flags[*]}"
-        cat "$1.comp" "${1%_*}_matrix.glsl" view.glsl exp.glsl operand.glsl
+        cat "$1.comp" "${1%_*}"_*.glsl view.glsl exp.glsl operand.glsl
     } | sha256sum | cut -d' ' -f1
 }
 
