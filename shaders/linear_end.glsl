@@ -11,7 +11,7 @@ float finish(float value, float bias, float old)
     if (BIAS)
         value += bias;
     if (EPILOGUE == GELU)
-        return gelu(value);
+        return PARTS == 1 ? gelu_16(value) : gelu(value);
     return EPILOGUE == ADD ? old + value : value;
 }
 
