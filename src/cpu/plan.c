@@ -94,12 +94,22 @@ static cpu_rows resolve(pv_tensor t)
 
 enum { OPERAND_COLUMNS = 32 }; /* a multiple of these: of bf16 a line of memory */
 
+/* Rows that lie a multiple of 4 KiB apart share the sets of L1: a line of each of a tile's 14 rows
+ * is more than the 8 or 12 ways that a set has. */
+static pv_tensor in_different_sets(pv_tensor t)
+{
+    enum { PERIOD = 4096 / sizeof(float) };
+    if (t.stride == t.cols && t.stride % PERIOD == 0)
+        t.stride += PV_FORM_GAP;
+    return t;
+}
+
 /* An operand's form is the precision that it is for. Rows without gaps stay without. */
 pv_tensor pv_cpu_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
 {
     const cpu_device *device = (const cpu_device *)plan->device;
     if (!device->gemm[store->precision]->to_operand || t.cols % OPERAND_COLUMNS != 0)
-        return t;
+        return in_different_sets(t);
     t.form = (int)store->precision;
     t.half = true;
     if (t.stride == t.cols)

@@ -5,17 +5,20 @@
 
 #include "base/checked.h"
 
-/* [rows, cols] where t ends, with the tiles that it may have as an operand. */
+/* [rows, cols] where t ends, with the tiles or the gaps that it may have as an operand. */
 static pv_tensor behind(pv_tensor t, size_t rows, size_t cols)
 {
-    return pv_view(t.buffer, t.offset + pv_whole_tiles(t.rows) * t.cols, rows, cols);
+    const size_t floats = pv_whole_tiles(t.rows) * (t.cols + PV_FORM_GAP);
+    return pv_view(t.buffer, t.offset + floats, rows, cols);
 }
+
+enum { VIEWS = sizeof(pv_vit_memory) / sizeof(pv_tensor) };
 
 bool pv_vit_memory_lay(pv_vit_memory *m, const pv_vit_shape *s, pv_buffer *buffer, size_t *offset)
 {
     size_t rows, most, inner = s->heads * s->head_dim, kept = s->sequences * s->keep.count;
     size_t few = s->absorbed ? kept : 0, absorbed = s->heads * s->width;
-    size_t widest = 4 * s->width + 8 * inner + 2 * absorbed + s->hidden;
+    size_t widest = 4 * s->width + 8 * inner + 2 * absorbed + s->hidden + VIEWS * PV_FORM_GAP;
     if (!pv_mul(s->sequences, s->tokens, &rows) || !pv_add(rows, PV_FORM_TILE, &most) ||
         !pv_mul(most, widest, &most) || !pv_add(most, *offset, &most))
         return false;

@@ -148,7 +148,8 @@ void pv_plan_destroy(pv_plan *plan);
 /* t for numbers that nothing but linear layers of this store will read, in the form that the
  * backend multiplies: written once by layernorm, attention or linear (not PV_ADD), which would
  * otherwise be converted by each of many readers. Where that gains nothing, t has gaps or no room
- * for whole tiles of rows behind it (PV_FORM_TILE), t as it is. All other tensors are float32. */
+ * for whole tiles of rows behind it (PV_FORM_TILE), t as it is. All other tensors are float32.
+ * There is memory behind t, unless it has gaps, for one of PV_FORM_GAP floats after each row. */
 pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
 /* The same for q, k and v side by side in the columns of t, which linear layers write and nothing
  * but attentions of this shape, with any number of queries and sequences, will read. */

@@ -23,7 +23,10 @@ typedef struct pv_tensor {
                    stride is from a column of tiles to the next */
 } pv_tensor;
 
-enum { PV_FORM_TILE = 16 };
+enum {
+    PV_FORM_TILE = 16,
+    PV_FORM_GAP = 16 /* floats that may come behind each row of an operand */
+};
 
 /* [rows, cols] without gaps from `offset` on. */
 static inline pv_tensor pv_view(pv_buffer *buffer, size_t offset, size_t rows, size_t cols)
