@@ -52,18 +52,23 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
 
 /* ---- our own: W as panels [n / nr][k][nr], the last one padded ---- */
 
-/* K is cut so that a panel's part (KC * nr floats) and a tile's rows of x stay in L1, and no sum
- * runs over more than KC products before it is added to the others: the error of a chain of 3072 is
- * three times that of 384. MC rows of x and GROUP panels of y stay in L2 until the epilogue.
- * KC: 256 is 1 to 2 % faster than 384 or 192 at 91 and 248 rows (CPU time of one thread of an AMD
- * EPYC, Zen 3, 2026-11-22). There AVX2's layers run at 93 % of what FMA in registers reaches, from
- * L3 as from memory: a tile of 6 x 256 costs 70 to 110 cycles over its 1536, 30 of them with all in
+/* K is cut (kernels->kc) so that a tile's rows of x and a panel's part are in L1 or stream from L2,
+ * and no sum runs over more than kc products before it is added to the others: the error of a chain
+ * of 3072 is three times that of 384. MC rows of x and GROUP panels of y stay in L2 until the
+ * epilogue.
+ * AVX2: 256 is 1 to 2 % faster than 384 or 192 at 91 and 248 rows (CPU time of one thread of an AMD
+ * EPYC, Zen 3, 2026-11-22). There its layers run at 93 % of what FMA in registers reaches, from L3
+ * as from memory: a tile of 6 x 256 costs 70 to 110 cycles over its 1536, 30 of them with all in
  * L1. GROUP from 4 to 48, or y fetched before each tile, changes less than the noise of 0.5 %. Rows
  * of x without gaps, MC of 128 or 192 with them, tiles of x outside of panels: 1.4 % less to 2 %
- * more, by the shape, and with two threads no gain (2026-11-23). On AVX-512, whose panels are twice
- * as wide, so that 192 or 128 were expected to take 5 % less: 1 to 3 % more; MC of 196: the same (2
- * threads of an Intel Xeon with AMX, 2026-11-23). */
-enum { KC = 256, MC = 96, GROUP = 8, LINE = 64 / sizeof(float) };
+ * more, by the shape, and with two threads no gain (2026-11-23).
+ * AVX-512: 192 or 128, expected to take 5 % less as panels are twice as wide, take 1 to 3 % more;
+ * MC of 196: the same (2 threads of an Intel Xeon with AMX, 2026-11-23). On Zen 5 512 takes 1 to
+ * 2 % less than 256 at 91 rows, though a part is then larger than L1, and the products run at 94 to
+ * 95 % of FMA in registers: a tile's beginning and end cost 2 to 3 %, fetching panels 1 to 2, y 1.
+ * GROUP of 2 to 12, MC of 98 to 364, a bias added by the tiles: within the noise of 1 % (2 threads
+ * of an AMD EPYC, Zen 5, 2026-11-23). */
+enum { MC = 96, GROUP = 8, LINE = 64 / sizeof(float) };
 
 static size_t panels_bytes(const pv_kernels *kernels, size_t n, size_t k)
 {
@@ -134,8 +139,9 @@ static const float *panel_at(const cpu_linear *op, const pv_kernels *kernels, si
 static void multiply_group(const cpu_linear *op, const pv_kernels *kernels, size_t m, size_t m1,
                            size_t g, size_t g1, size_t after)
 {
-    for (size_t k = 0; k < op->k; k += KC) {
-        size_t k1 = op->k - k < KC ? op->k : k + KC;
+    size_t depth = pv_cpu_evenly(op->k, kernels->kc, LINE);
+    for (size_t k = 0; k < op->k; k += depth) {
+        size_t k1 = op->k - k < depth ? op->k : k + depth;
         for (size_t n = g; n < g1; n += kernels->nr) {
             panel_part part = {n, k, k1, panel_at(op, kernels, n, k), NULL};
             part.next = n + kernels->nr < g1 ? panel_at(op, kernels, n + kernels->nr, k)

@@ -61,6 +61,7 @@ typedef struct pv_kernels {
     /* The matrix product's micro-kernel, for 1 <= rows <= mr. A row's result does not depend on the
      * others nor on `rows`, so rows are best cut into tiles of nearly one size. */
     size_t mr, nr;
+    size_t kc; /* most of k for one tile, so that no sum runs over more products */
     void (*gemm_tile)(size_t rows, const pv_tile *tile);
 
     /* `count` rows of k, at least one, stride apart, to a panel [k, nr]; only the first nr are

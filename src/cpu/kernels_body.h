@@ -405,6 +405,7 @@ const pv_kernels PV_KERNELS = {
     .axpy = axpy,
     .mr = TILE_ROWS,
     .nr = TILE_COLUMNS,
+    .kc = TILE_DEPTH,
     .gemm_tile = gemm_tile,
     .pack = pack,
     .attention = attention,

@@ -11,7 +11,7 @@
 #define PV_TILE_ROWS 6
 
 /* 12 of the 16 registers hold the tile, two a row of b, one an element of a. */
-enum { VEC = 8, TILE_ROWS = PV_TILE_ROWS, TILE_VECS = 2 };
+enum { VEC = 8, TILE_ROWS = PV_TILE_ROWS, TILE_VECS = 2, TILE_DEPTH = 256 };
 
 typedef __m256 vec;
 

@@ -10,8 +10,8 @@
 #define PV_INLINE    static inline __attribute__((always_inline))
 #define PV_TILE_ROWS 14
 
-/* 28 of the 32 registers hold the tile, two a row of b; a is broadcast by the FMA itself. */
-enum { VEC = 16, TILE_ROWS = PV_TILE_ROWS, TILE_VECS = 2 };
+/* 28 of the 32 registers hold the tile, two a row of b, one an element of a. */
+enum { VEC = 16, TILE_ROWS = PV_TILE_ROWS, TILE_VECS = 2, TILE_DEPTH = 512 };
 
 typedef __m512 vec;
 

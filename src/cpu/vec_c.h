@@ -13,8 +13,8 @@
 #define PV_INLINE    static inline __attribute__((always_inline))
 #define PV_TILE_ROWS 4
 
-/* Floats in a vec; rows and vecs a row of the matrix product's tile. */
-enum { VEC = 4, TILE_ROWS = PV_TILE_ROWS, TILE_VECS = 2 };
+/* Floats in a vec; rows and vecs a row of the matrix product's tile, and most of k for one. */
+enum { VEC = 4, TILE_ROWS = PV_TILE_ROWS, TILE_VECS = 2, TILE_DEPTH = 256 };
 
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t vec_bits __attribute__((vector_size(16)));
