@@ -27,24 +27,6 @@ layout(constant_id = 5) const uint KEY_TILES = 6; /* of EDGE keys */
 layout(constant_id = 6) const uint DIM_TILES = 4; /* of EDGE dimensions, exactly */
 layout(constant_id = 7) const bool READY = false; /* q, k, v are operands */
 
-layout(push_constant, std430) uniform Push {
-    View q, k, v, y; /* 4 | every at and stride */
-    uint queries, keys;
-    uint tiles; /* of queries, of one sequence */
-    uint first; /* tile of this dispatch */
-    float scale;
-};
-layout(binding = 0) readonly buffer Q4 { vec4 q_data4[]; };
-layout(binding = 0) readonly buffer Q8 { uvec4 q_data8[]; };
-layout(binding = 1) readonly buffer K4 { vec4 k_data4[]; };
-layout(binding = 1) readonly buffer K8 { uvec4 k_data8[]; };
-layout(binding = 2) readonly buffer V4 { vec4 v_data4[]; };
-layout(binding = 2) readonly buffer V8 { uvec4 v_data8[]; };
-layout(binding = 3) writeonly buffer Y8 { uvec4 y_data8[]; };
-#if PARTS == 2
-layout(binding = 4) writeonly buffer Flag { float flag; };
-#endif
-
 const uint THREADS = DOWN * ACROSS * SUBGROUP;
 const uint QUERIES = DOWN * EDGE, KEYS = KEY_TILES * EDGE, DIM = DIM_TILES * EDGE;
 const uint EIGHTS = DIM / 8;                /* of a row of q, k, v or y */
@@ -56,6 +38,8 @@ const uint K_LOADS = (KEYS * EIGHTS + THREADS - 1) / THREADS;
 const uint CHUNK = 64 / EDGE;
 const float LEAST = -3.4e38;
 const float UNSCALE = FORM == F16 ? 1.0 / F16_SCALE : 1.0;
+
+#include "attention_views.glsl"
 
 /* In units of 16 bytes, one more a row to spread the rows over the banks. kv: first k, then v, part
  * by part. row: a query's q, then its scores in float32, then their weights, then its result in
@@ -75,27 +59,6 @@ shared float share[QUERIES * SHARES]; /* each thread's maximum, then the sums of
 uvec4 q_next[2 * Q_LOADS]; /* eight numbers each two: parts, or the bits of float32 */
 uvec4 kv_next[2 * K_LOADS];
 bool found = false; /* a number that is too large */
-
-/* Dimensions [d, d + 8) of a row of this head into to[i] and to[i + 1]. */
-#define LOAD(to, i, data4, data8, view, index, d)                                                  \
-    {                                                                                              \
-        const uint column = gl_WorkGroupID.y * DIM + (d);                                          \
-        if (READY) {                                                                               \
-            [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
-                to[(i) + p] = data8[eighth_at(FORM, view, index, column) + p * TILE];              \
-        } else {                                                                                   \
-            const uint begin = view.at + (index) * view.stride + column;                           \
-            to[i] = floatBitsToUint(data4[begin / 4]);                                             \
-            to[(i) + 1] = floatBitsToUint(data4[begin / 4 + 1]);                                   \
-        }                                                                                          \
-    }
-
-/* Which row of q, k, v or y a thread takes, and which eighth of it. */
-uvec2 place(uint at)
-{
-    const bool whole = READY && EDGE == 16; /* of tiles in memory */
-    return whole ? place_of(DIM / 16, at) : uvec2(at / EIGHTS, at % EIGHTS);
-}
 
 void fetch_q(uint sequence, uint query0)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attention as dispatches, a workgroup for a head and a tile of queries: of attention_f16.comp or
- * attention_split.comp where the result is an operand in that form and the shape suits them, else
- * of attention.comp. In bf16 it is always attention.comp: with q, k, v and the weights of values in
- * 8 digits, too, the logits of eegpt_4x1000 had a cosine of 0.99986 with the truth.
+ * Attention as dispatches, a workgroup for a head and a tile of queries: of attention_whole.comp,
+ * attention_f16.comp or attention_split.comp where the result is an operand in that form and the
+ * shape suits them, else of attention.comp. In bf16 it is always attention.comp: with q, k, v and
+ * the weights of values in 8 digits, too, the logits of eegpt_4x1000 had a cosine of 0.99986 with
+ * the truth.
  */
 #include "vulkan/attention.h"
 
@@ -13,17 +14,22 @@
 
 /* ---- by cooperative matrices ---- */
 
-/* Measured on an H200, 2026-11-22, bench_vulkan, f16: 256 epochs of OSF-base take 175 us by 3 x 4,
- * 186 by 3 x 2, 207 by 2 x 4, and 4 of them, in 96 workgroups, 5.8, 5.9 and 7.5 us; one takes
- * 4.5 us by 1 x 4 and 5.5 by 3 x 4. EEGPT's 68 tokens of 64 channels: 9.9 by 5 x 2, 14.1 by 3 x 4,
- * 11.9 by 2 x 4; in two parts 5 x 2 doesn't fit. */
+/* Measured on an H200, 2026-11-22 and 23, bench_vulkan, f16: 256 epochs of OSF-base take 89 us
+ * whole, 175 by 3 x 4, 186 by 3 x 2, 207 by 2 x 4; 4 of them, in 48 workgroups, 6.7 us whole, 5.8
+ * by 3 x 4, 5.9 by 3 x 2 and 7.5 by 2 x 4; one takes 6.5 us whole, 4.5 by 1 x 4 and 5.5 by 3 x 4.
+ * EEGPT's 62 tokens in 496 sequences take 71 us whole, 95 by 4 x 2; 68 in 31 take 7.9 whole, 9.9 by
+ * 5 x 2, 14.1 by 3 x 4, 11.9 by 2 x 4, but the model gained nothing from it: whole teams are for
+ * many workgroups. In two parts 5 x 2 doesn't fit, and a whole team needs more registers than there
+ * are: 338 us of 256 epochs, where 3 x 4 takes 316. */
 static const vk_team teams[] = {
-    {5, 2, 90, true},
-    {4, 2, 90, true},
-    {3, 4, 90, false},
-    {2, 4, 90, false},
-    {1, 4, 0, false}, /* from here on any number of queries: pv_vk_attention_operand relies on it */
-    {1, 1, 0, false}, /* needs the least shared memory */
+    {0, 1, 1024, true, true},
+    {5, 2, 90, false, true},
+    {4, 2, 90, false, true},
+    {3, 4, 90, false, false},
+    {2, 4, 90, false, false},
+    /* from here on any number of queries: pv_vk_attention_operand relies on it */
+    {1, 4, 0, false, false},
+    {1, 1, 0, false, false}, /* needs the least shared memory */
 };
 
 vk_teams pv_vk_teams(void)
@@ -36,12 +42,21 @@ static size_t tiles_of(size_t length, size_t tile)
     return (length + tile - 1) / tile;
 }
 
-/* As attention_matrix.glsl declares it. */
+/* Subgroups with queries of their own. */
+static uint32_t down_of(const vk_device *d, const pv_attention_shape *s, const vk_team *t)
+{
+    return t->whole ? (uint32_t)tiles_of(s->queries, d->features.edge) : t->down;
+}
+
+/* As attention_matrix.glsl declares it, and attention_whole.comp. */
 static size_t team_bytes(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
                          const vk_team *t)
 {
     const size_t edge = d->features.edge, parts = layout == VK_LAYOUT_SPLIT ? 2 : 1;
-    const size_t keys = tiles_of(s->keys, edge) * edge, queries = t->down * edge;
+    const size_t keys = tiles_of(s->keys, edge) * edge, queries = down_of(d, s, t) * edge;
+    if (t->whole)
+        return 16 * ((keys > queries ? keys : queries) * (s->dim / 8 + 1) +
+                     2 * queries * (edge / 8 + 1));
     const size_t row = (keys > s->dim ? keys : s->dim) / 4 + 1;
     const size_t sharers = t->across * d->features.subgroup / edge;
     const size_t shares = keys / 8 > sharers ? keys / 8 : sharers;
@@ -49,37 +64,54 @@ static size_t team_bytes(const vk_device *d, vk_layout layout, const pv_attentio
            sizeof(float) * queries * shares;
 }
 
+/* A whole team's products stand in a row, without a loop. For a device that is a CPU that is too
+ * much: Mesa 26's llvmpipe compiles 6 matrices of keys in 2 s, 16 in 9, and the 96 of 8 x 8 that
+ * OSF-base has in minutes. */
+static bool runs_whole(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
+{
+    enum { MOST_SOFTWARE = 8 };
+    const size_t edge = d->features.edge;
+    return layout == VK_LAYOUT_F16 && d->features.f16_sums &&
+           (d->base.info.type != PSGVIT_DEVICE_SOFTWARE ||
+            tiles_of(s->keys, edge) * tiles_of(s->dim, edge) <= MOST_SOFTWARE);
+}
+
 bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
                      const vk_team *t)
 {
     enum { MOST_KEYS = 128, MOST_DIM = 128 }; /* their matrices stay in registers */
-    const uint32_t across = t->across * d->features.subgroup, threads = t->down * across;
-    return (layout == VK_LAYOUT_F16 || layout == VK_LAYOUT_SPLIT) && s->keys <= MOST_KEYS &&
-           s->dim <= MOST_DIM &&
-           s->dim % d->features.edge == 0 && across % d->features.edge == 0 &&
+    if (layout != VK_LAYOUT_F16 && layout != VK_LAYOUT_SPLIT)
+        return false; /* the device may have no matrices, and so no edge */
+    const uint32_t across = t->across * d->features.subgroup, edge = d->features.edge;
+    const size_t threads = (size_t)down_of(d, s, t) * across;
+    return s->keys <= MOST_KEYS && s->dim <= MOST_DIM && s->dim % edge == 0 &&
+           (t->whole ? runs_whole(d, layout, s) : across % edge == 0) &&
            threads <= d->limits.maxComputeWorkGroupInvocations &&
            threads <= d->limits.maxComputeWorkGroupSize[0] &&
            team_bytes(d, layout, s, t) <= d->limits.maxComputeSharedMemorySize;
 }
 
-/* Does it suit so many queries, without an empty matrix in the first workgroup? */
+/* Does it suit so many queries, without an empty matrix in the first workgroup? Nobody shares the
+ * work of a whole team that is a single subgroup. */
 static bool suits(const vk_team *t, vk_layout layout, size_t queries, size_t edge)
 {
     const size_t rows = t->down * edge;
-    if (t->whole && (layout != VK_LAYOUT_F16 || queries > rows))
+    if (t->whole)
+        return queries > edge;
+    if (t->at_once && (layout != VK_LAYOUT_F16 || queries > rows))
         return false;
     return t->down == 1 || queries > rows - edge;
 }
 
 const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
 {
-    if (layout == VK_LAYOUT_F32) /* the device may have no matrices, and so no edge */
-        return NULL;
     for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
-        const size_t rows = (size_t)teams[i].down * d->features.edge;
+        if (!suits(&teams[i], layout, s->queries, d->features.edge) ||
+            !pv_vk_team_runs(d, layout, s, &teams[i]))
+            continue;
+        const size_t rows = (size_t)down_of(d, s, &teams[i]) * d->features.edge;
         const size_t groups = tiles_of(s->queries, rows) * s->sequences * s->heads;
-        if (pv_vk_team_runs(d, layout, s, &teams[i]) && groups >= teams[i].enough &&
-            suits(&teams[i], layout, s->queries, d->features.edge))
+        if (groups >= teams[i].enough)
             return &teams[i];
     }
     return NULL;
@@ -169,17 +201,14 @@ static void by_matrices(const vk_device *device, const pv_attention_shape *s, in
     static const vk_module modules[] = {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_F16,
                                         [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_SPLIT};
     const uint32_t edge = device->features.edge, subgroup = device->features.subgroup;
-    const uint32_t constants[] = {t->down * t->across * subgroup,
-                                  t->down,
-                                  t->across,
-                                  subgroup,
-                                  edge,
-                                  (uint32_t)tiles_of(s->keys, edge),
-                                  (uint32_t)s->dim / edge,
-                                  ready};
-    memcpy(j->constants, constants, sizeof constants);
-    j->module = modules[form];
-    j->rows = (size_t)t->down * edge;
+    const uint32_t down = down_of(device, s, t);
+    const uint32_t keys = (uint32_t)tiles_of(s->keys, edge), dims = (uint32_t)s->dim / edge;
+    const uint32_t shared[] = {down * t->across * subgroup, down, t->across, subgroup, edge, keys,
+                               dims, ready};
+    const uint32_t whole[] = {down * subgroup, down, subgroup, edge, keys, dims, ready};
+    memcpy(j->constants, t->whole ? whole : shared, t->whole ? sizeof whole : sizeof shared);
+    j->module = t->whole ? PV_MODULE_ATTENTION_WHOLE : modules[form];
+    j->rows = (size_t)down * edge;
     pv_vk_push(&j->d, s->queries);
     pv_vk_push(&j->d, s->keys);
 }

@@ -23,6 +23,7 @@ pv_spirv_\name\()_end:
     module attention
     module attention_f16
     module attention_split
+    module attention_whole
     module select_rows
     module mean_rows
 

@@ -2,7 +2,7 @@
 /*
  * Times ops on a Vulkan device by the device's own clock, in the shapes of OSF-base and EEGPT:
  * linear layers in every class of tiles (the one that would be chosen has a star), attention in
- * every team, in f32 by threads (0 x 0), too, and LayerNorm. Not a test.
+ * every team (0 x 1: whole), in f32 by threads (0 x 0), too, and LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
  *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK,SLABS]...

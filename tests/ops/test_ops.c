@@ -82,7 +82,7 @@ static int run_bf16(psgvit_device *device)
     printf("-- isa %s, %d threads, products by %s\n", psgvit_isa_name(device->info.isa),
            device->info.threads, gemm->name);
     int failures = cases_run_linear(device, PSGVIT_BF16) + cases_run_exact(device, PSGVIT_BF16) +
-                   cases_run_operand(device, PSGVIT_BF16, attend_operands);
+                   cases_run_operand(device, PSGVIT_BF16, attend_operands, attend_operands);
     forget_copies(device);
     return failures;
 }

@@ -63,7 +63,9 @@ static int run_teams(psgvit_device *device, psgvit_precision precision)
     const vk_teams teams = pv_vk_teams();
     int failures = 0;
     if (precision == PSGVIT_BF16) /* never by matrices */
-        return features->bf16_matrix ? cases_run_operand(device, precision, pv_attention) : 0;
+        return features->bf16_matrix
+                   ? cases_run_operand(device, precision, pv_attention, pv_attention)
+                   : 0;
     if (!features->f16_matrix) {
         printf("not tested: attention in %s by matrices, which this device lacks\n",
                psgvit_precision_name(precision));
@@ -72,7 +74,10 @@ static int run_teams(psgvit_device *device, psgvit_precision precision)
     for (size_t i = 0; i < teams.count; i++) {
         by_team = 0;
         team = &teams.at[i];
-        failures += cases_run_operand(device, precision, attend);
+        if (team->whole && precision != PSGVIT_F16)
+            continue;
+        failures += cases_run_operand(device, precision, attend,
+                                      team->whole ? attend : pv_attention);
         printf("-- attention in %s, %u by %u subgroups: %d by matrices\n",
                psgvit_precision_name(precision), team->down, team->across, by_team);
         failures += by_team == 0;

@@ -16,7 +16,7 @@ F16 = {"Float16", "GroupNonUniform", "VulkanMemoryModel", "CooperativeMatrixKHR"
 BF16 = {"BFloat16TypeKHR", "BFloat16CooperativeMatrixKHR", "GroupNonUniform", "VulkanMemoryModel",
         "CooperativeMatrixKHR"}
 MATRIX = {"linear_f16": F16, "linear_bf16": BF16, "linear_split": F16,
-          "attention_f16": F16, "attention_split": F16}
+          "attention_f16": F16, "attention_split": F16, "attention_whole": F16}
 EVERY_BINDING = 4
 MATRIX_BINDINGS = 5
 MOST_CONSTANTS = 17
