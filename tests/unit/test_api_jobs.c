@@ -292,13 +292,57 @@ static void test_reentrant(void **state)
     for_each(reentrant);
 }
 
+/* ---- many epochs at once ---- */
+
+static void count_calls(void *user, size_t done, size_t total)
+{
+    (void)done;
+    (void)total;
+    ++*(int *)user;
+}
+
+/* In how many batches 40 epochs are computed that may all be one. */
+static int batches_of_many(int threads, size_t batch)
+{
+    enum { MANY = 40 };
+    int batches = 0;
+    vector_case c;
+    vector_encoder e;
+    psgvit_device *device = job_device(threads, PSGVIT_ISA_AUTO);
+    vector_open(&c, TESTS_DIR "/vectors", job_cases[0], 0);
+    vector_encoder_open(&e, &c, device);
+    test_job job = job_make(&c, MANY);
+    job.batch = batch;
+    job.progress = count_calls;
+    job.user = &batches;
+    job_run(&e, &job);
+    for (size_t k = 0; k < MANY; k++)
+        job_assert_true(&c, &job, 0, k);
+    job_free(&job);
+    vector_encoder_close(&e);
+    vector_close(&c);
+    psgvit_device_close(&device);
+    return batches;
+}
+
+/* A CPU takes no more than keep its threads busy, unless it has threads for all of them. */
+static void test_many_at_once(void **state)
+{
+    (void)state;
+    const int suitable = batches_of_many(2, 0);
+    assert_true(suitable > 1);
+    assert_int_equal(batches_of_many(2, SIZE_MAX), suitable);
+    assert_int_equal(batches_of_many(8, SIZE_MAX), 1);
+    assert_int_equal(batches_of_many(8, 1), 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outputs),   cmocka_unit_test(test_batches),
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_nothing_beyond),
         cmocka_unit_test(test_no_epochs), cmocka_unit_test(test_callbacks),
-        cmocka_unit_test(test_reentrant),
+        cmocka_unit_test(test_reentrant), cmocka_unit_test(test_many_at_once),
     };
     return cmocka_run_group_tests_name("api: jobs", tests, NULL, NULL);
 }
