@@ -180,6 +180,7 @@ static psgvit_status try_mlp(vk_device *d, const trial *t, const bench *b, const
 
 static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, psgvit_error *err)
 {
+    static const char *const by[] = {" straight from memory", "", " by two slabs"};
     const char *precision = psgvit_precision_name(b->store->precision);
     vk_matrix *first = (vk_matrix *)b->fc1.matrix; /* of a store that nobody else has */
     vk_matrix *second = (vk_matrix *)b->fc2.matrix;
@@ -191,8 +192,8 @@ static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, p
         if (!pv_vk_tile_runs(d, second->layout, second->tile) ||
             !pv_vk_tile_takes(second->tile, second->layout != VK_LAYOUT_F32, HIDDEN))
             continue;
-        snprintf(op, sizeof op, "linear layer in %s with tiles of %u x %u x %u", precision,
-                 second->tile->bm, second->tile->bn, second->tile->bk);
+        snprintf(op, sizeof op, "linear layer in %s with tiles of %u x %u x %u%s", precision,
+                 second->tile->bm, second->tile->bn, second->tile->bk, by[second->tile->slabs]);
         PV_TRY(try_mlp(d, t, b, op, false, err));
     }
     if (second->layout != VK_LAYOUT_SPLIT)

@@ -31,7 +31,7 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
     }
     for (size_t i = 0; i < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
-        printf("-- %s, tiles of %u x %u x %u\n", name, t->bm, t->bn, t->bk);
+        printf("-- %s, tiles of %u x %u x %u, %u slabs\n", name, t->bm, t->bn, t->bk, t->slabs);
         if (!pv_vk_tile_runs(vulkan, layout, t)) {
             printf("not tested: too large for this device\n");
             continue;
@@ -59,15 +59,15 @@ static void attend(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
 
 static int run_teams(psgvit_device *device, psgvit_precision precision)
 {
-    const vk_features *features = &((const vk_device *)device)->features;
+    const vk_device *vulkan = (const vk_device *)device;
     const vk_teams teams = pv_vk_teams();
     int failures = 0;
     if (precision == PSGVIT_BF16) /* never by matrices */
-        return features->bf16_matrix
+        return vulkan->features.bf16_matrix
                    ? cases_run_operand(device, precision, pv_attention, pv_attention)
                    : 0;
-    if (!features->f16_matrix) {
-        printf("not tested: attention in %s by matrices, which this device lacks\n",
+    if (!vulkan->features.f16_matrix || pv_vk_layout_of(vulkan, precision) == VK_LAYOUT_F32) {
+        printf("not tested: attention in %s by matrices, which this device has none for\n",
                psgvit_precision_name(precision));
         return 0;
     }
