@@ -18,20 +18,36 @@
 
 enum { EPOCHS = 5 };
 
+/* A model on a CPU. */
+typedef struct opened {
+    psgvit_device *device;
+    vector_case c;
+    vector_encoder e;
+} opened;
+
+static void open_model(opened *o, int model, int threads)
+{
+    o->device = job_device(threads, PSGVIT_ISA_AUTO);
+    vector_open(&o->c, TESTS_DIR "/vectors", job_cases[model], 0);
+    vector_encoder_open(&o->e, &o->c, o->device);
+}
+
+static void close_model(opened *o)
+{
+    vector_encoder_close(&o->e);
+    vector_close(&o->c);
+    psgvit_device_close(&o->device);
+}
+
 /* Runs `body` for each model, with one thread and with two. */
 static void for_each(void (*body)(const vector_case *c, const vector_encoder *e))
 {
     for (int m = 0; m < 2; m++)
         for (int threads = 1; threads <= 2; threads++) {
-            vector_case c;
-            vector_encoder e;
-            psgvit_device *device = job_device(threads, PSGVIT_ISA_AUTO);
-            vector_open(&c, TESTS_DIR "/vectors", job_cases[m], 0);
-            vector_encoder_open(&e, &c, device);
-            body(&c, &e);
-            vector_encoder_close(&e);
-            vector_close(&c);
-            psgvit_device_close(&device);
+            opened o;
+            open_model(&o, m, threads);
+            body(&o.c, &o.e);
+            close_model(&o);
         }
 }
 
@@ -306,22 +322,17 @@ static int batches_of_many(int threads, size_t batch)
 {
     enum { MANY = 40 };
     int batches = 0;
-    vector_case c;
-    vector_encoder e;
-    psgvit_device *device = job_device(threads, PSGVIT_ISA_AUTO);
-    vector_open(&c, TESTS_DIR "/vectors", job_cases[0], 0);
-    vector_encoder_open(&e, &c, device);
-    test_job job = job_make(&c, MANY);
+    opened o;
+    open_model(&o, 0, threads);
+    test_job job = job_make(&o.c, MANY);
     job.batch = batch;
     job.progress = count_calls;
     job.user = &batches;
-    job_run(&e, &job);
+    job_run(&o.e, &job);
     for (size_t k = 0; k < MANY; k++)
-        job_assert_true(&c, &job, 0, k);
+        job_assert_true(&o.c, &job, 0, k);
     job_free(&job);
-    vector_encoder_close(&e);
-    vector_close(&c);
-    psgvit_device_close(&device);
+    close_model(&o);
     return batches;
 }
 
