@@ -22,14 +22,14 @@
  * many workgroups. In two parts 5 x 2 doesn't fit, and a whole team needs more registers than there
  * are: 338 us of 256 epochs, where 3 x 4 takes 316. */
 static const vk_team teams[] = {
-    {0, 1, 1024, true, true},
-    {5, 2, 90, false, true},
-    {4, 2, 90, false, true},
-    {3, 4, 90, false, false},
-    {2, 4, 90, false, false},
+    {0, 1, 1024, true},
+    {5, 2, 90, true},
+    {4, 2, 90, true},
+    {3, 4, 90, false},
+    {2, 4, 90, false},
     /* from here on any number of queries: pv_vk_attention_operand relies on it */
-    {1, 4, 0, false, false},
-    {1, 1, 0, false, false}, /* needs the least shared memory */
+    {1, 4, 0, false},
+    {1, 1, 0, false}, /* needs the least shared memory */
 };
 
 vk_teams pv_vk_teams(void)
@@ -45,7 +45,7 @@ static size_t tiles_of(size_t length, size_t tile)
 /* Subgroups with queries of their own. */
 static uint32_t down_of(const vk_device *d, const pv_attention_shape *s, const vk_team *t)
 {
-    return t->whole ? (uint32_t)tiles_of(s->queries, d->features.edge) : t->down;
+    return t->down ? t->down : (uint32_t)tiles_of(s->queries, d->features.edge);
 }
 
 /* As attention_matrix.glsl declares it, and attention_whole.comp. */
@@ -54,7 +54,7 @@ static size_t team_bytes(const vk_device *d, vk_layout layout, const pv_attentio
 {
     const size_t edge = d->features.edge, parts = layout == VK_LAYOUT_SPLIT ? 2 : 1;
     const size_t keys = tiles_of(s->keys, edge) * edge, queries = down_of(d, s, t) * edge;
-    if (t->whole)
+    if (!t->down)
         return 16 * ((keys > queries ? keys : queries) * (s->dim / 8 + 1) +
                      2 * queries * (edge / 8 + 1));
     const size_t row = (keys > s->dim ? keys : s->dim) / 4 + 1;
@@ -85,34 +85,32 @@ bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_sh
     const uint32_t across = t->across * d->features.subgroup, edge = d->features.edge;
     const size_t threads = (size_t)down_of(d, s, t) * across;
     return s->keys <= MOST_KEYS && s->dim <= MOST_DIM && s->dim % edge == 0 &&
-           (t->whole ? runs_whole(d, layout, s) : across % edge == 0) &&
+           (t->down ? across % edge == 0 : runs_whole(d, layout, s)) &&
            threads <= d->limits.maxComputeWorkGroupInvocations &&
            threads <= d->limits.maxComputeWorkGroupSize[0] &&
            team_bytes(d, layout, s, t) <= d->limits.maxComputeSharedMemorySize;
 }
 
-/* Does it suit so many queries, without an empty matrix in the first workgroup? Nobody shares the
- * work of a whole team that is a single subgroup. */
-static bool suits(const vk_team *t, vk_layout layout, size_t queries, size_t edge)
+/* Does a team that runs suit so many queries, without an empty matrix in the first workgroup?
+ * attention_whole.comp doesn't for those that a single subgroup has, whose work nobody shares. */
+static bool suits(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
+                  const vk_team *t)
 {
-    const size_t rows = t->down * edge;
-    if (t->whole)
-        return queries > edge;
-    if (t->at_once && (layout != VK_LAYOUT_F16 || queries > rows))
+    const size_t edge = d->features.edge, rows = down_of(d, s, t) * edge;
+    if (t->whole && (layout != VK_LAYOUT_F16 || s->queries > rows))
         return false;
-    return t->down == 1 || queries > rows - edge;
+    return t->down ? t->down == 1 || s->queries > rows - edge : s->queries > edge;
 }
 
 const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
 {
     for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
-        if (!suits(&teams[i], layout, s->queries, d->features.edge) ||
-            !pv_vk_team_runs(d, layout, s, &teams[i]))
+        const vk_team *t = &teams[i];
+        if (!pv_vk_team_runs(d, layout, s, t) || !suits(d, layout, s, t))
             continue;
-        const size_t rows = (size_t)down_of(d, s, &teams[i]) * d->features.edge;
-        const size_t groups = tiles_of(s->queries, rows) * s->sequences * s->heads;
-        if (groups >= teams[i].enough)
-            return &teams[i];
+        const size_t rows = (size_t)down_of(d, s, t) * d->features.edge;
+        if (tiles_of(s->queries, rows) * s->sequences * s->heads >= t->enough)
+            return t;
     }
     return NULL;
 }
@@ -206,8 +204,8 @@ static void by_matrices(const vk_device *device, const pv_attention_shape *s, in
     const uint32_t shared[] = {down * t->across * subgroup, down, t->across, subgroup, edge, keys,
                                dims, ready};
     const uint32_t whole[] = {down * subgroup, down, subgroup, edge, keys, dims, ready};
-    memcpy(j->constants, t->whole ? whole : shared, t->whole ? sizeof whole : sizeof shared);
-    j->module = t->whole ? PV_MODULE_ATTENTION_WHOLE : modules[form];
+    memcpy(j->constants, t->down ? shared : whole, t->down ? sizeof shared : sizeof whole);
+    j->module = t->down ? modules[form] : PV_MODULE_ATTENTION_WHOLE;
     j->rows = (size_t)down * edge;
     pv_vk_push(&j->d, s->queries);
     pv_vk_push(&j->d, s->keys);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Attention by cooperative matrices: how many subgroups a workgroup of it has. No bit of the result
- * depends on that, but for teams that are `whole`: these have a kernel of their own. */
+ * depends on that, but for the team of all queries, which has a kernel of its own. */
 #ifndef PV_VULKAN_ATTENTION_H
 #define PV_VULKAN_ATTENTION_H
 
@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 typedef struct vk_team {
-    uint32_t down;   /* subgroups, each with as many queries as a matrix has rows */
+    uint32_t down;   /* subgroups, each with as many queries as a matrix has rows; 0: as many as a
+                        sequence takes, by attention_whole.comp */
     uint32_t across; /* subgroups that share the same queries */
     size_t enough;   /* workgroups that fill a device; with fewer a smaller team is better */
-    bool whole;      /* as many subgroups as all queries of a sequence take, whatever `down` is */
-    bool at_once;    /* only in f16 and for all queries of a sequence at once */
+    bool whole;      /* only for f16 and all queries of a sequence at once */
 } vk_team;
 
 /* All of them, the first that suits a shape is taken. */

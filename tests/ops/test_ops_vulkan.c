@@ -74,10 +74,10 @@ static int run_teams(psgvit_device *device, psgvit_precision precision)
     for (size_t i = 0; i < teams.count; i++) {
         by_team = 0;
         team = &teams.at[i];
-        if (team->whole && precision != PSGVIT_F16)
+        if (!team->down && precision != PSGVIT_F16)
             continue;
         failures += cases_run_operand(device, precision, attend,
-                                      team->whole ? attend : pv_attention);
+                                      team->down ? pv_attention : attend);
         printf("-- attention in %s, %u by %u subgroups: %d by matrices\n",
                psgvit_precision_name(precision), team->down, team->across, by_team);
         failures += by_team == 0;
