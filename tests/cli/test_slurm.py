@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The array job on a real Slurm of one node: 40 short nights in 4 shards, 10 tasks killed by
+"""The array job on a real Slurm of one node: 40 nights of an hour in 4 shards, 10 tasks killed by
 SIGKILL at random times and requeued, and in the end every output byte for byte that of a serial
 run.
 
@@ -120,7 +120,7 @@ class Slurm(Case):
     def make_nights(self):
         rng = np.random.default_rng(11)
         for i in range(NIGHTS):
-            epochs = 28 + i % 5
+            epochs = 118 + i % 5  # a shard takes seconds: many times as long as until a kill
             write_edf(f"night{i}.edf", [
                 {"label": label, "unit": "uV", "rate": 64,
                  "data": 50 * rng.standard_normal(64 * 30 * epochs)}
