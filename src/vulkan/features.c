@@ -113,6 +113,9 @@ static bool suits_matrices(const vk_loader *l, const vk_candidate *c, uint32_t v
     return sizes.minSubgroupSize == sizes.maxSubgroupSize && sizes.maxSubgroupSize <= 64;
 }
 
+/* Its drivers spread matrices over a subgroup as PTX's mma does. */
+enum { NVIDIA = 0x10de };
+
 /* What the shaders of fast matrices need is Vulkan 1.3, but for the two extensions and one more
  * binding. */
 static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t version,
@@ -131,6 +134,8 @@ static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t vers
     if (!f.memory.vulkanMemoryModel || !f.matrix.cooperativeMatrix)
         return VK_SUCCESS;
     VkResult result = find_shapes(l, c->physical, &c->features);
+    c->features.fragments = c->maker.vendor == NVIDIA && c->features.edge == 16 &&
+                            c->features.subgroup == 32 && c->features.shuffles;
     c->features.f16_matrix = c->features.f16_matrix && f.arithmetic.shaderFloat16;
     c->features.bf16_matrix = c->features.bf16_matrix && f.bfloat16.shaderBFloat16Type &&
                               f.bfloat16.shaderBFloat16CooperativeMatrix;
@@ -299,6 +304,8 @@ static void describe_more(const vk_loader *l, vk_candidate *c, bool has_driver)
     l->api.GetPhysicalDeviceProperties2(c->physical, &all);
     c->max_allocation = allocations.maxMemoryAllocationSize;
     c->features.subgroup = subgroup.subgroupSize;
+    c->features.shuffles = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+                           subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     for (size_t i = 0; i < VK_UUID_SIZE; i++)
         snprintf(c->uuid + 2 * i, 3, "%02x", id.deviceUUID[i]);
     if (has_driver)
