@@ -36,6 +36,22 @@ static bool has(const extension_list *list, const char *name)
     return false;
 }
 
+/* ---- bounds ---- */
+
+/* Enabled or not, robustBufferAccess decides this only where a driver says so: NVIDIA's checks each
+ * access by default. */
+static void find_unchecked(const vk_loader *l, vk_candidate *c, const extension_list *extensions)
+{
+    VkPhysicalDevicePipelineRobustnessFeaturesEXT robustness = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_ROBUSTNESS_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &robustness};
+    if (!has(extensions, VK_EXT_PIPELINE_ROBUSTNESS_EXTENSION_NAME))
+        return;
+    l->api.GetPhysicalDeviceFeatures2(c->physical, &all);
+    c->features.unchecked = robustness.pipelineRobustness;
+}
+
 /* ---- fast matrices ---- */
 
 /* The features behind fast matrices; the same chain asks for them and enables them. */
@@ -144,8 +160,11 @@ static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t vers
 
 VkResult pv_vk_create_device(const vk_loader *loader, const vk_candidate *c, VkDevice *device)
 {
-    const char *names[2];
+    const char *names[3];
     matrix_features f;
+    VkPhysicalDevicePipelineRobustnessFeaturesEXT robustness = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_ROBUSTNESS_FEATURES_EXT,
+        .pipelineRobustness = VK_TRUE};
     const float priorities[] = {1.0f, 1.0f};
     const VkDeviceQueueCreateInfo queues[] = {
         {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -171,6 +190,11 @@ VkResult pv_vk_create_device(const vk_loader *loader, const vk_candidate *c, VkD
     if (c->features.bf16_matrix) {
         f.bfloat16.shaderBFloat16Type = f.bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;
         names[info.enabledExtensionCount++] = VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME;
+    }
+    if (c->features.unchecked) {
+        robustness.pNext = (void *)info.pNext;
+        info.pNext = &robustness;
+        names[info.enabledExtensionCount++] = VK_EXT_PIPELINE_ROBUSTNESS_EXTENSION_NAME;
     }
     return loader->api.CreateDevice(c->physical, &info, NULL, device);
 }
@@ -321,6 +345,7 @@ static VkResult describe_usable(const vk_loader *l, vk_candidate *c, uint32_t ve
         describe_more(l, c,
                       version >= VK_API_VERSION_1_2 ||
                           has(&extensions, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME));
+        find_unchecked(l, c, &extensions);
         result = find_matrices(l, c, version, &extensions);
     }
     free(extensions.at);

@@ -53,6 +53,7 @@ typedef struct vk_features {
     bool bf16_matrix;  /* f16_matrix with bf16 */
     uint32_t edge;     /* rows, columns and depth of such a matrix: 16 or 8 */
     uint32_t subgroup; /* threads */
+    bool unchecked;    /* shaders can be made without checks of their bindings' bounds */
     bool shuffles;     /* a thread can read what another one of its subgroup has */
     bool fragments;    /* a thread's elements of such a matrix are those that shaders/fragments.glsl
                           says; else only the driver knows */
