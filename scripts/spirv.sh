@@ -11,7 +11,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../shaders"
 
-modules=(attention_f16 attention_split attention_whole linear_bf16 linear_f16 linear_split)
+modules=(attention_f16 attention_split attention_whole linear_bf16 linear_f16
+    linear_fragments_bf16 linear_fragments_f16 linear_fragments_split linear_split)
 flags=(-V -g0 --quiet --target-env vulkan1.1)
 version=16.6.0
 
@@ -19,7 +20,7 @@ version=16.6.0
 source_hash() {
     {
         echo "glslang $version ${flags[*]}"
-        cat "$1.comp" "${1%_*}"_*.glsl view.glsl exp.glsl operand.glsl
+        cat "$1.comp" "${1%%_*}"_*.glsl view.glsl exp.glsl operand.glsl fragments.glsl
     } | sha256sum | cut -d' ' -f1
 }
 

@@ -94,8 +94,7 @@ vec4 load_parts(uint row, uint c)
 {
     const uint tiles = (k + 15) / 16, column = min(c, tiles * 16 - 4);
     const uint pitch = tiles_size(SPLIT, (n + 15) / 16);
-    const uint eighth = eighth_at(SPLIT, pitch, min(row, n - 1), column);
-    const uint at = 2 * eighth + column % 8 / 4;
+    const uint at = weight_fourth_at(SPLIT, pitch, min(row, n - 1), column);
     const uvec2 high = w_parts4[at], low = w_parts4[at + 2 * TILE];
     const vec4 first = vec4(unpackHalf2x16(high.x), unpackHalf2x16(high.y));
     const vec4 second = vec4(unpackHalf2x16(low.x), unpackHalf2x16(low.y));

@@ -124,3 +124,21 @@ uvec2 place_of(uint across, uint at)
     const uint tile = at / 32, lane = at % 32;
     return uvec2(tile / across * 16 + row_of(lane / 2), tile % across * 2 + lane % 2);
 }
+
+/* ---- weights ---- */
+
+/* W lies in tiles, too, but within one so that a thread which reads 16 bytes has its elements of a
+ * matrix (fragments.glsl): eighth `lane` of a tile is columns 4 (lane % 4) to 4 (lane % 4) + 3 of
+ * this row, and then of the one that is two further. */
+uint weight_row(uint lane)
+{
+    const uint g = lane / 4;
+    return g / 2 * 4 + g % 2;
+}
+
+/* Where columns [c, c + 4) of row r begin, 4 | c, in units of 8 bytes. */
+uint weight_fourth_at(const uint form, uint pitch, uint r, uint c)
+{
+    const uint lane = (r % 16 / 4 * 2 + r % 2) * 4 + c % 16 / 4;
+    return 2 * (c / 16 * pitch + tiles_size(form, r / 16) + lane) + r % 4 / 2;
+}

@@ -150,11 +150,12 @@ static VkResult find_matrices(const vk_loader *l, vk_candidate *c, uint32_t vers
     if (!f.memory.vulkanMemoryModel || !f.matrix.cooperativeMatrix)
         return VK_SUCCESS;
     VkResult result = find_shapes(l, c->physical, &c->features);
-    c->features.fragments = c->maker.vendor == NVIDIA && c->features.edge == 16 &&
-                            c->features.subgroup == 32 && c->features.shuffles;
     c->features.f16_matrix = c->features.f16_matrix && f.arithmetic.shaderFloat16;
     c->features.bf16_matrix = c->features.bf16_matrix && f.bfloat16.shaderBFloat16Type &&
                               f.bfloat16.shaderBFloat16CooperativeMatrix;
+    c->features.fragments = c->features.f16_matrix && c->maker.vendor == NVIDIA &&
+                            c->features.edge == 16 && c->features.subgroup == 32 &&
+                            c->features.exchanges;
     return result;
 }
 
@@ -328,8 +329,10 @@ static void describe_more(const vk_loader *l, vk_candidate *c, bool has_driver)
     l->api.GetPhysicalDeviceProperties2(c->physical, &all);
     c->max_allocation = allocations.maxMemoryAllocationSize;
     c->features.subgroup = subgroup.subgroupSize;
-    c->features.shuffles = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
-                           subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    const VkSubgroupFeatureFlags both =
+        VK_SUBGROUP_FEATURE_VOTE_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    c->features.exchanges = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+                            (subgroup.supportedOperations & both) == both;
     for (size_t i = 0; i < VK_UUID_SIZE; i++)
         snprintf(c->uuid + 2 * i, 3, "%02x", id.deviceUUID[i]);
     if (has_driver)

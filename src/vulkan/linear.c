@@ -19,76 +19,95 @@
  * error, with 384 it has 1.09 times. 64 x 64 reaches 34 TFLOP/s, larger tiles don't. */
 static const vk_tile tiles_f32[] = {
     /* a probe: few columns, long k, so that threads divide k */
-    {16, 16, 128, 4, 4, 16, 0, 1, {1, 2.5f, 1.7f, 8.3f}},
+    {16, 16, 128, 4, 4, 16, 0, {1, 2.5f, 1.7f, 8.3f}},
     /* one epoch: little work, so that threads divide k, too */
-    {32, 32, 32, 4, 4, 4, 24, 1, {1, 3.0f, 0.3f, 13.1f}},
+    {32, 32, 32, 4, 4, 4, 24, {1, 3.0f, 0.3f, 13.1f}},
     /* many, and what every device can run */
-    {64, 64, 8, 8, 4, 1, 48, 1, {2, 2.0f, 0.1f, 59.4f}},
+    {64, 64, 8, 8, 4, 1, 48, {2, 2.0f, 0.1f, 59.4f}},
 };
 
 /* For a device that is a CPU: Mesa's llvmpipe reads shared memory float by float, so that 8 x 8 a
  * thread takes 150 ms of it where 8 x 4 takes 260 (out of one epoch); 16 x 8 would take 110, but
  * each pipeline a second more to make. */
-static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, 1, {0}};
+static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, {0}};
 
-/* The same for a subgroup's matrices, measured in f16. */
-static const vk_tile tiles_matrix[] = {
-    /* many epochs: 230 to 290 TFLOP/s, of 535 that matrices by themselves reach */
-    {192, 128, 64, 48, 64, 1, 0, 1, {1, 1.0f, 5.0f, 22.1f}},
-    {160, 128, 32, 80, 64, 1, 0, 1, {1, 3.0f, 2.3f, 17.5f}},
-    {128, 128, 32, 64, 32, 1, 0, 2, {1, 2.0f, 3.2f, 14.8f}},
-    {96, 128, 32, 48, 32, 1, 0, 2, {1, 1.0f, 3.6f, 12.0f}},
-    {96, 128, 64, 48, 32, 1, 0, 1, {1, 1.0f, 2.3f, 14.2f}},
-    {96, 96, 32, 48, 48, 1, 0, 1, {3, 3.0f, 2.4f, 26.0f}},
-    {96, 96, 32, 48, 48, 1, 0, 2, {1, 2.0f, 2.8f, 10.6f}},
-    {64, 64, 128, 32, 32, 2, 0, 1, {1, 2.0f, 1.9f, 6.5f}},
-    {64, 64, 64, 32, 32, 1, 0, 1, {2, 1.0f, 2.3f, 10.5f}},
-    /* one: straight from memory */
-    {48, 16, 512, 48, 16, 16, 0, 0, {1, 2.0f, 1.9f, 1.64f}},
-    {48, 16, 256, 48, 16, 8, 0, 0, {1, 3.0f, 0.6f, 1.74f}},
-    {48, 16, 128, 48, 16, 4, 0, 0, {2, 2.5f, 0.6f, 3.13f}},
-    {32, 32, 256, 32, 32, 8, 0, 0, {1, 2.0f, 1.9f, 2.5f}},
-    {32, 16, 128, 32, 16, 4, 0, 0, {3, 2.0f, 0.7f, 3.6f}},
-    /* where x is no operand: what counts is how often shared memory is filled and waited for */
-    {32, 16, 128, 16, 16, 4, 0, 1, {3, 1.5f, 1.7f, 4.8f}},
-    {32, 32, 128, 16, 16, 2, 0, 1, {1, 3.0f, 0.4f, 3.2f}},
-    {16, 16, 512, 16, 16, 16, 0, 1, {1, 3.0f, 0.5f, 2.1f}},
-    /* what every device can run */
-    {32, 32, 64, 16, 16, 1, 0, 1, {1, 3.0f, 0.3f, 6.0f}},
+/* The same for a subgroup's matrices where a thread knows its elements, measured in f16. */
+static const vk_tile tiles_fragments[] = {
+    /* many epochs: 240 to 360 TFLOP/s, of 588 that matrices by themselves reach */
+    {256, 64, 32, 64, 64, 1, 0, {2, 1.0f, 0.4f, 30.0f}},
+    {96, 96, 48, 48, 48, 1, 0, {1, 3.5f, 0.0f, 8.7f}},
+    {96, 64, 48, 48, 32, 1, 0, {2, 2.5f, 0.7f, 10.7f}},
+    {64, 64, 48, 32, 32, 1, 0, {1, 4.0f, 0.0f, 4.1f}},
+    /* few: groups of subgroups share out k */
+    {64, 32, 96, 32, 32, 2, 0, {1, 2.5f, 0.7f, 1.9f}},
+    {48, 16, 192, 48, 16, 4, 0, {1, 3.5f, 0.1f, 1.2f}},
+    {48, 16, 256, 48, 16, 8, 0, {1, 3.0f, 0.3f, 1.5f}},
+    {48, 16, 768, 48, 16, 16, 0, {1, 1.5f, 2.3f, 0.9f}},
+    {16, 16, 512, 16, 16, 16, 0, {1, 2.0f, 0.4f, 0.6f}},
+    {32, 32, 64, 16, 16, 1, 0, {1, 4.0f, 0.1f, 1.7f}},
 };
 
-/* The same in two parts, which take twice the shared memory and, with chunks that are summed up
- * apart, twice the registers: 128 x 128 reaches 105 TFLOP/s, which is 315 of products. */
+/* The same in two parts, which take twice the registers: 95 to 120 TFLOP/s, which is 285 to 360 of
+ * products. */
+static const vk_tile tiles_fragments_split[] = {
+    {128, 64, 32, 64, 32, 1, 0, {2, 1.0f, 0.0f, 41.3f}},
+    {96, 64, 32, 48, 32, 1, 0, {1, 4.5f, 0.5f, 15.0f}},
+    {64, 64, 32, 32, 32, 1, 0, {1, 4.5f, 0.4f, 10.4f}},
+    {48, 32, 128, 48, 32, 4, 0, {1, 2.5f, 0.8f, 3.1f}},
+    {32, 32, 128, 32, 32, 4, 0, {1, 4.5f, 0.2f, 3.0f}},
+    {48, 16, 384, 48, 16, 12, 0, {1, 1.5f, 1.3f, 3.0f}},
+    {16, 16, 512, 16, 16, 16, 0, {1, 3.0f, 0.0f, 1.4f}},
+    {32, 32, 64, 16, 16, 1, 0, {3, 4.0f, 0.7f, 9.6f}},
+};
+
+/* The same where only the driver knows, so that matrices go through shared memory. */
+static const vk_tile tiles_matrix[] = {
+    /* many epochs */
+    {192, 128, 64, 48, 64, 1, 0, {1, 1.0f, 5.0f, 22.1f}},
+    {160, 128, 32, 80, 64, 1, 0, {1, 3.0f, 2.3f, 17.5f}},
+    {96, 128, 64, 48, 32, 1, 0, {1, 1.0f, 2.3f, 14.2f}},
+    {96, 96, 32, 48, 48, 1, 0, {3, 3.0f, 2.4f, 26.0f}},
+    {64, 64, 128, 32, 32, 2, 0, {1, 2.0f, 1.9f, 6.5f}},
+    {64, 64, 64, 32, 32, 1, 0, {2, 1.0f, 2.3f, 10.5f}},
+    /* one: what counts is how often shared memory is filled and waited for */
+    {32, 16, 128, 16, 16, 4, 0, {3, 1.5f, 1.7f, 4.8f}},
+    {32, 32, 128, 16, 16, 2, 0, {1, 3.0f, 0.4f, 3.2f}},
+    {16, 16, 512, 16, 16, 16, 0, {1, 3.0f, 0.5f, 2.1f}},
+    /* what every device can run */
+    {32, 32, 64, 16, 16, 1, 0, {1, 3.0f, 0.3f, 6.0f}},
+};
+
+/* The same in two parts, which take twice the shared memory, too. */
 static const vk_tile tiles_split[] = {
-    {128, 128, 32, 32, 64, 1, 0, 1, {1, 3.0f, 3.1f, 40.9f}},
-    {96, 128, 32, 48, 32, 1, 0, 1, {1, 3.0f, 0.3f, 38.2f}},
-    {96, 96, 32, 32, 48, 1, 0, 1, {1, 3.0f, 1.2f, 33.7f}},
-    {64, 128, 32, 32, 32, 1, 0, 1, {1, 3.0f, 1.4f, 26.9f}},
-    {64, 64, 16, 32, 32, 1, 0, 1, {4, 2.0f, 3.0f, 46.0f}},
-    {64, 64, 64, 32, 32, 2, 0, 1, {1, 3.0f, 1.0f, 16.1f}},
-    {48, 16, 256, 48, 16, 8, 0, 0, {1, 2.5f, 1.4f, 3.8f}},
-    {48, 16, 64, 48, 16, 4, 0, 0, {3, 2.0f, 1.5f, 9.9f}},
-    {32, 32, 128, 32, 32, 4, 0, 0, {2, 2.0f, 1.9f, 7.9f}},
-    {32, 16, 128, 16, 16, 4, 0, 1, {1, 3.0f, 0.5f, 5.7f}},
-    {32, 32, 128, 16, 16, 4, 0, 1, {1, 3.0f, 1.0f, 7.1f}},
-    {16, 16, 256, 16, 16, 8, 0, 1, {1, 3.0f, 0.5f, 3.3f}},
-    {32, 32, 64, 16, 16, 1, 0, 1, {2, 2.0f, 0.8f, 14.3f}},
+    {128, 128, 32, 32, 64, 1, 0, {1, 3.0f, 3.1f, 40.9f}},
+    {96, 128, 32, 48, 32, 1, 0, {1, 3.0f, 0.3f, 38.2f}},
+    {96, 96, 32, 32, 48, 1, 0, {1, 3.0f, 1.2f, 33.7f}},
+    {64, 128, 32, 32, 32, 1, 0, {1, 3.0f, 1.4f, 26.9f}},
+    {64, 64, 16, 32, 32, 1, 0, {4, 2.0f, 3.0f, 46.0f}},
+    {64, 64, 64, 32, 32, 2, 0, {1, 3.0f, 1.0f, 16.1f}},
+    {32, 16, 128, 16, 16, 4, 0, {1, 3.0f, 0.5f, 5.7f}},
+    {32, 32, 128, 16, 16, 4, 0, {1, 3.0f, 1.0f, 7.1f}},
+    {16, 16, 256, 16, 16, 8, 0, {1, 3.0f, 0.5f, 3.3f}},
+    {32, 32, 64, 16, 16, 1, 0, {2, 2.0f, 0.8f, 14.3f}},
 };
 
 #define PV_TILES(tiles) ((vk_tiles){tiles, sizeof tiles / sizeof *tiles})
 
-vk_tiles pv_vk_tiles(vk_layout layout)
+vk_tiles pv_vk_tiles(const vk_device *device, vk_layout layout)
 {
-    return layout == VK_LAYOUT_F32     ? PV_TILES(tiles_f32)
-           : layout == VK_LAYOUT_SPLIT ? PV_TILES(tiles_split)
-                                       : PV_TILES(tiles_matrix);
+    const bool split = layout == VK_LAYOUT_SPLIT;
+    if (layout == VK_LAYOUT_F32)
+        return PV_TILES(tiles_f32);
+    if (pv_vk_by_fragments(device, layout))
+        return split ? PV_TILES(tiles_fragments_split) : PV_TILES(tiles_fragments);
+    return split ? PV_TILES(tiles_split) : PV_TILES(tiles_matrix);
 }
 
 vk_tiles pv_vk_choices(const vk_device *device, vk_layout layout)
 {
     if (device->base.info.type == PSGVIT_DEVICE_SOFTWARE && layout == VK_LAYOUT_F32)
         return (vk_tiles){&tile_software, 1};
-    return pv_vk_tiles(layout);
+    return pv_vk_tiles(device, layout);
 }
 
 static uint32_t threads_of(const vk_device *d, vk_layout layout, const vk_tile *t)
@@ -100,13 +119,15 @@ static uint32_t threads_of(const vk_device *d, vk_layout layout, const vk_tile *
 /* As the shaders declare it. */
 static size_t shared_bytes(const vk_device *d, vk_layout layout, const vk_tile *t)
 {
+    const size_t parts = layout == VK_LAYOUT_SPLIT ? 2 : 1;
     size_t slabs = 2 * t->bk * (t->bm + t->bn + 8) * sizeof(float);
     size_t sums = (t->split > 2 ? t->split - 1 : 1) * t->bm * t->bn * sizeof(float);
+    if (pv_vk_by_fragments(d, layout))
+        return t->split > 1 ? t->split * t->bm * t->bn * sizeof(float) : 0;
     if (layout != VK_LAYOUT_F32) {
-        const size_t parts = layout == VK_LAYOUT_SPLIT ? 2 : 1, gap = t->slabs ? 1 : 0;
         const size_t subgroups = t->bm / t->tm * (t->bn / t->tn);
-        slabs = t->slabs * (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * parts;
-        sums = t->split > 1 ? t->split * t->bm * (t->bn / 4 + gap) * 16
+        slabs = (t->bm + t->bn) * (t->bk / 8 + 1) * 16 * parts;
+        sums = t->split > 1 ? t->split * t->bm * (t->bn / 4 + 1) * 16
                             : subgroups * d->features.edge * (t->tn / 4 | 4) * 16;
     }
     return slabs > sums ? slabs : sums;
@@ -137,11 +158,6 @@ static size_t tiles_along(size_t length, uint32_t tile)
     return (length + tile - 1) / tile;
 }
 
-bool pv_vk_tile_takes(const vk_tile *t, bool operand, size_t k)
-{
-    return t->slabs || (operand && k % t->bk == 0);
-}
-
 /* Microseconds, by the costs. While rounds are few the last one takes its whole time, however few
  * multiprocessors have work in it. */
 static double time_of(const vk_tile *t, size_t m, size_t n, size_t k)
@@ -151,18 +167,18 @@ static double time_of(const vk_tile *t, size_t m, size_t n, size_t k)
     double rounds = tiles / (MULTIPROCESSORS * t->cost.resident);
     if (rounds <= FEW)
         rounds = ceil(rounds);
-    return t->cost.start + rounds * (t->cost.round + t->cost.step * (double)k / 1024.0);
+    const double steps = (double)(tiles_along(k, t->bk) * t->bk) / 1024.0;
+    return t->cost.start + rounds * (t->cost.round + t->cost.step * steps);
 }
 
-const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, bool operand, size_t m,
-                              size_t n, size_t k)
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
+                              size_t k)
 {
     const vk_tiles tiles = pv_vk_choices(device, layout);
     const vk_tile *best = &tiles.at[tiles.count - 1];
     for (size_t i = 0; i + 1 < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
-        if (pv_vk_tile_runs(device, layout, t) && pv_vk_tile_takes(t, operand, k) &&
-            time_of(t, m, n, k) < time_of(best, m, n, k))
+        if (pv_vk_tile_runs(device, layout, t) && time_of(t, m, n, k) < time_of(best, m, n, k))
             best = t;
     }
     return best;
@@ -216,19 +232,25 @@ static void set_subgroups(const vk_device *device, const layer *l, pv_tensor x, 
     constants[12] = y.form != 0;
     constants[13] = device->features.edge;
     constants[14] = device->features.subgroup;
-    constants[15] = x.cols % (l->tile->bk * (l->tile->slabs > 1 ? 2 : 1)) != 0;
-    constants[16] = l->tile->slabs;
-    /* linear_f16.comp takes 2^-5 of x */
+    constants[15] = x.cols % l->tile->bk != 0;
+    /* in f16 x comes as 2^-5 of itself */
     pv_vk_push_float(d, l->matrix->scale * (l->kernel == VK_LAYOUT_F16 ? 32.0f : 1.0f));
+}
+
+static vk_module module_of(const vk_device *d, vk_layout kernel)
+{
+    static const vk_module modules[VK_LAYOUTS][2] = {
+        [VK_LAYOUT_F32] = {PV_MODULE_LINEAR},
+        [VK_LAYOUT_F16] = {PV_MODULE_LINEAR_F16, PV_MODULE_LINEAR_FRAGMENTS_F16},
+        [VK_LAYOUT_BF16] = {PV_MODULE_LINEAR_BF16, PV_MODULE_LINEAR_FRAGMENTS_BF16},
+        [VK_LAYOUT_SPLIT] = {PV_MODULE_LINEAR_SPLIT, PV_MODULE_LINEAR_FRAGMENTS_SPLIT},
+    };
+    return modules[kernel][pv_vk_by_fragments(d, kernel)];
 }
 
 static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tensor y,
                             psgvit_error *err)
 {
-    static const vk_module modules[] = {[VK_LAYOUT_F32] = PV_MODULE_LINEAR,
-                                        [VK_LAYOUT_F16] = PV_MODULE_LINEAR_F16,
-                                        [VK_LAYOUT_BF16] = PV_MODULE_LINEAR_BF16,
-                                        [VK_LAYOUT_SPLIT] = PV_MODULE_LINEAR_SPLIT};
     const vk_device *device = pv_vk_device_of(plan);
     const vk_tile *t = l->tile;
     vk_dispatch d = {0};
@@ -251,20 +273,16 @@ static psgvit_status record(pv_plan *plan, const layer *l, pv_tensor x, pv_tenso
     d.groups[1] = (uint32_t)tiles_along(y.rows, t->bm);
     d.groups[2] = 1;
     d.flops = 2.0 * (double)y.rows * (double)y.cols * (double)x.cols;
-    return pv_vk_record(plan, &d, modules[l->kernel], constants, err);
+    return pv_vk_record(plan, &d, module_of(device, l->kernel), constants, err);
 }
 
 /* The rare kernel for numbers beyond f16 has one class, so that the self-test tries all it does. */
-static const vk_tile *tile_of(const vk_device *d, const layer *l, bool operand, size_t m, size_t n,
-                              size_t k)
+static const vk_tile *tile_of(const vk_device *d, const layer *l, size_t m, size_t n, size_t k)
 {
     const vk_tiles plain = pv_vk_choices(d, VK_LAYOUT_F32);
     if (l->kernel != l->matrix->layout)
         return &plain.at[plain.count - 1];
-    const vk_tile *wanted = l->matrix->tile;
-    return wanted && pv_vk_tile_takes(wanted, operand, k)
-               ? wanted
-               : pv_vk_tile_for(d, l->kernel, operand, m, n, k);
+    return l->matrix->tile ? l->matrix->tile : pv_vk_tile_for(d, l->kernel, m, n, k);
 }
 
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,
@@ -275,7 +293,7 @@ psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_we
                NULL};
     if (l.matrix->layout != VK_LAYOUT_SPLIT || !plan->exact)
         l.kernel = l.matrix->layout;
-    l.tile = tile_of(device, &l, x.form != 0, y.rows, y.cols, x.cols);
+    l.tile = tile_of(device, &l, y.rows, y.cols, x.cols);
     const size_t most = rows_at_once(device, l.tile, y.cols, x.cols);
     for (size_t first = 0; y.cols && first < y.rows; first += most) {
         const size_t count = y.rows - first < most ? y.rows - first : most;

@@ -20,23 +20,21 @@ typedef struct vk_cost {
 
 typedef struct vk_tile {
     uint32_t bm, bn, bk; /* of a workgroup: rows, columns, and of k at a time */
-    uint32_t tm, tn;     /* of a thread of linear.comp; else of a subgroup */
+    uint32_t tm, tn;     /* of a thread of linear.comp; else of a subgroup, whole matrices; bm is
+                            whole tiles of an operand then, and so is each group's share of bk */
     uint32_t split;      /* groups of threads, or of subgroups, among which bk is divided */
     uint32_t chunk;      /* of linear.comp: of k, in steps of bk, that is summed up before it is
                             added; 0: all */
-    uint32_t slabs;      /* in shared memory: 1, or of linear_matrix.glsl 0 to 2; 0 only where x is
-                            an operand and bk divides k. Matrices divide tm and tn, bm is whole
-                            tiles of an operand, and k is split */
     vk_cost cost;
 } vk_tile;
 
-/* All classes of a layout; the last suits any shape. */
+/* All classes of a kernel; the last suits any shape. */
 typedef struct vk_tiles {
     const vk_tile *at;
     size_t count;
 } vk_tiles;
 
-vk_tiles pv_vk_tiles(vk_layout layout);
+vk_tiles pv_vk_tiles(const vk_device *device, vk_layout layout);
 /* Those that the device chooses from, but for any but the last one only where it runs. */
 vk_tiles pv_vk_choices(const vk_device *device, vk_layout layout);
 
@@ -49,10 +47,8 @@ typedef struct vk_lack {
 vk_lack pv_vk_tile_lacks(const vk_device *device, vk_layout layout, const vk_tile *tile);
 /* Does it lack nothing? */
 bool pv_vk_tile_runs(const vk_device *device, vk_layout layout, const vk_tile *tile);
-/* Can it compute a layer with such an x? */
-bool pv_vk_tile_takes(const vk_tile *tile, bool operand, size_t k);
-/* The class of the least cost for y [m, n] and x [m, k], `operand` or not. */
-const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, bool operand, size_t m,
-                              size_t n, size_t k);
+/* The class of the least cost for y [m, n] and x [m, k]. */
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
+                              size_t k);
 
 #endif

@@ -18,6 +18,9 @@ pv_spirv_\name\()_end:
     module linear_f16
     module linear_bf16
     module linear_split
+    module linear_fragments_f16
+    module linear_fragments_bf16
+    module linear_fragments_split
     module assemble
     module layernorm
     module attention

@@ -10,6 +10,9 @@
     F(PV_MODULE_LINEAR_F16, linear_f16)                                                            \
     F(PV_MODULE_LINEAR_BF16, linear_bf16)                                                          \
     F(PV_MODULE_LINEAR_SPLIT, linear_split)                                                        \
+    F(PV_MODULE_LINEAR_FRAGMENTS_F16, linear_fragments_f16)                                        \
+    F(PV_MODULE_LINEAR_FRAGMENTS_BF16, linear_fragments_bf16)                                      \
+    F(PV_MODULE_LINEAR_FRAGMENTS_SPLIT, linear_fragments_split)                                    \
     F(PV_MODULE_ASSEMBLE, assemble)                                                                \
     F(PV_MODULE_LAYERNORM, layernorm)                                                              \
     F(PV_MODULE_ATTENTION, attention)                                                              \

@@ -13,6 +13,9 @@ typedef enum vk_module {
     PV_MODULE_LINEAR_F16,   /* KHR cooperative matrices, one f16 product */
     PV_MODULE_LINEAR_BF16,  /* the same in bf16 */
     PV_MODULE_LINEAR_SPLIT, /* the same with float32's error, by three f16 products */
+    PV_MODULE_LINEAR_FRAGMENTS_F16, /* the same three by matrices whose elements are known */
+    PV_MODULE_LINEAR_FRAGMENTS_BF16,
+    PV_MODULE_LINEAR_FRAGMENTS_SPLIT,
     PV_MODULE_ASSEMBLE,
     PV_MODULE_LAYERNORM,
     PV_MODULE_ATTENTION,       /* float32, by FMA */

@@ -30,8 +30,8 @@ static void pack_panels(const float *rows, size_t first, size_t count, size_t n,
     }
 }
 
-/* ---- f16 and bf16: tiles of 16 x 16, one below the other, as operands lie
- * (shaders/operand.glsl); filled up with zeros ---- */
+/* ---- f16 and bf16: tiles of 16 x 16, one below the other, in the order of weights in
+ * shaders/operand.glsl; filled up with zeros ---- */
 
 enum { TILE = PV_FORM_TILE };
 
@@ -44,9 +44,9 @@ static uint64_t tiles_bytes(size_t n, size_t k)
 static size_t place(size_t row, size_t column, size_t n)
 {
     const size_t tile = column / TILE * (pv_whole_tiles(n) / TILE) + row / TILE;
-    /* as slot_of of operand.glsl has it */
-    const size_t r = row % TILE, slot = (r & 8) + (r & 1) * 4 + (r & 6) / 2;
-    return (tile * TILE + slot) * TILE + column % TILE;
+    const size_t r = row % TILE, c = column % TILE;
+    const size_t lane = (r / 4 * 2 + r % 2) * 4 + c / 4;
+    return tile * TILE * TILE + lane * 8 + r % 4 / 2 * 4 + c % 4;
 }
 
 static uint32_t bits_of(float value)
@@ -142,6 +142,12 @@ vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision)
     if (precision == PSGVIT_F32 && device->features.f16_matrix && quick)
         return VK_LAYOUT_SPLIT;
     return (vk_layout)precision;
+}
+
+bool pv_vk_by_fragments(const vk_device *device, vk_layout layout)
+{
+    return device->features.fragments && layout != VK_LAYOUT_F32 &&
+           !atomic_load(&device->opaque[layout]);
 }
 
 const vk_packing *pv_vk_packing_of(vk_layout layout)

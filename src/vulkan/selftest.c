@@ -180,7 +180,6 @@ static psgvit_status try_mlp(vk_device *d, const trial *t, const bench *b, const
 
 static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, psgvit_error *err)
 {
-    static const char *const by[] = {" straight from memory", "", " by two slabs"};
     const char *precision = psgvit_precision_name(b->store->precision);
     vk_matrix *first = (vk_matrix *)b->fc1.matrix; /* of a store that nobody else has */
     vk_matrix *second = (vk_matrix *)b->fc2.matrix;
@@ -189,11 +188,11 @@ static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, p
     first->tile = &tiles.at[tiles.count - 1];
     for (size_t i = 0; i < tiles.count; i++) {
         second->tile = &tiles.at[i];
-        if (!pv_vk_tile_runs(d, second->layout, second->tile) ||
-            !pv_vk_tile_takes(second->tile, second->layout != VK_LAYOUT_F32, HIDDEN))
+        if (!pv_vk_tile_runs(d, second->layout, second->tile))
             continue;
-        snprintf(op, sizeof op, "linear layer in %s with tiles of %u x %u x %u%s", precision,
-                 second->tile->bm, second->tile->bn, second->tile->bk, by[second->tile->slabs]);
+        snprintf(op, sizeof op, "linear layer in %s with tiles of %u x %u x %u by %u groups",
+                 precision, second->tile->bm, second->tile->bn, second->tile->bk,
+                 second->tile->split);
         PV_TRY(try_mlp(d, t, b, op, false, err));
     }
     if (second->layout != VK_LAYOUT_SPLIT)
@@ -393,6 +392,22 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
     return status;
 }
 
+/* By the elements of matrices where their places are known; by whole ones if they aren't there. */
+static psgvit_status try_both_ways(vk_device *d, const trial *t, psgvit_precision precision,
+                                   psgvit_error *err)
+{
+    const vk_layout layout = pv_vk_layout_of(d, precision);
+    psgvit_error why;
+    psgvit_status status = try_precision(d, t, precision, &why);
+    if (status == PSGVIT_E_DEVICE && pv_vk_by_fragments(d, layout) && !atomic_load(&d->lost)) {
+        pv_log_line(&d->base.log, PSGVIT_LOG_WARNING, "%s; its matrices are used as wholes",
+                    why.message);
+        atomic_store(&d->opaque[layout], true);
+        status = try_precision(d, t, precision, &why);
+    }
+    return status ? pv_fail(err, status, "%s", why.message) : PSGVIT_OK;
+}
+
 psgvit_status pv_vk_prove(vk_device *d, psgvit_precision precision, psgvit_error *err)
 {
     atomic_bool *proven = &d->proven[pv_vk_layout_of(d, precision)];
@@ -403,7 +418,7 @@ psgvit_status pv_vk_prove(vk_device *d, psgvit_precision precision, psgvit_error
     if (!t)
         return pv_fail_memory(err, "a self-test", sizeof *t);
     prepare(t, d->base.info.type == PSGVIT_DEVICE_SOFTWARE ? SOFTWARE_ROWS : MOST_ROWS);
-    psgvit_status status = try_precision(d, t, precision, err);
+    psgvit_status status = try_both_ways(d, t, precision, err);
     free(t);
     if (!status)
         atomic_store(proven, true);

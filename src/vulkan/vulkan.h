@@ -23,7 +23,7 @@ enum {
     PV_VK_EVERY_BINDING = 4, /* storage buffers that a shader can bind everywhere */
     PV_VK_BINDINGS = 5,      /* and with cooperative matrices */
     PV_VK_PUSH_BYTES = 128,  /* push constants, what every device has */
-    PV_VK_CONSTANTS = 17,    /* specialisation constants, at most; ids 0, 1, 2 ... */
+    PV_VK_CONSTANTS = 16,    /* specialisation constants, at most; ids 0, 1, 2 ... */
 };
 
 /* ---- loader.c ---- */
@@ -54,9 +54,9 @@ typedef struct vk_features {
     uint32_t edge;     /* rows, columns and depth of such a matrix: 16 or 8 */
     uint32_t subgroup; /* threads */
     bool unchecked;    /* shaders can be made without checks of their bindings' bounds */
-    bool shuffles;     /* a thread can read what another one of its subgroup has */
-    bool fragments;    /* a thread's elements of such a matrix are those that shaders/fragments.glsl
-                          says; else only the driver knows */
+    bool exchanges;    /* a subgroup's threads vote, and read each other's values */
+    bool fragments;    /* a thread's elements of such a matrix should be those that
+                          shaders/fragments.glsl says; else only the driver knows */
 } vk_features;
 
 /* Whose compiled shaders a device can use. */
@@ -136,6 +136,7 @@ struct vk_device {
     uint64_t least_copies;      /* bytes of a plan's copies from which on they go by those queues */
     pthread_mutex_t lock;       /* round the queues */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
+    atomic_bool opaque[VK_LAYOUTS]; /* its matrices' elements can't be read: see fragments */
     _Atomic vk_work work;       /* may the GPU still use what belongs to the device? */
     atomic_bool lost;           /* nothing works any more; the handle can be closed */
     _Atomic double rate;        /* FLOP/s of the last plan: how much a submit may hold */
@@ -344,6 +345,8 @@ typedef struct vk_packing {
 } vk_packing;
 
 vk_layout pv_vk_layout_of(const vk_device *device, psgvit_precision precision);
+/* Are matrices of this layout read and written element by element? */
+bool pv_vk_by_fragments(const vk_device *device, vk_layout layout);
 const vk_packing *pv_vk_packing_of(vk_layout layout);
 /* The bytes of W [n, k]. PSGVIT_E_MEMORY if that is more than the device can bind at once. */
 psgvit_status pv_vk_packed_bytes(const vk_device *device, vk_layout layout, size_t n, size_t k,

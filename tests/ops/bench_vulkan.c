@@ -5,7 +5,7 @@
  * every team (0 x 1: whole), in f32 by threads (0 x 0), too, and LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
- *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK,SLABS]...
+ *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
  *
  * --only: cases whose name has TEXT in it; --rows: with so many rows; --tile: more classes to
  * try, beside those of the library.
@@ -144,18 +144,18 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
                        const pv_linear_weight weights[COPIES], pv_tensor y)
 {
     pv_plan *plan;
-    if (!pv_vk_tile_runs(b->device, b->layout, tile) || !pv_vk_tile_takes(tile, x.form != 0, s->k))
+    if (!pv_vk_tile_runs(b->device, b->layout, tile))
         return;
-    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, x.form != 0, s->m, s->n, s->k);
+    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, s->m, s->n, s->k);
     must(pv_plan_begin(&b->device->base, &plan, &err));
     for (int i = 0; i < COPIES; i++) {
         ((vk_matrix *)weights[i].matrix)->tile = tile;
         pv_linear(plan, x, &weights[i], s->epilogue, y);
     }
     double ms = time_plan(plan) / COPIES;
-    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u slabs %u%s", s->name, s->m,
+    printf("%-16s %6zu %5zu %5zu  %3ux%3ux%3u %ux%u split %u chunk %2u%s", s->name, s->m,
            s->n, s->k, tile->bm, tile->bn, tile->bk, tile->tm, tile->tn, tile->split, tile->chunk,
-           tile->slabs, chosen ? "*" : " ");
+           chosen ? "*" : " ");
     printf(" %8.1f us %6.2f TFLOP/s\n", ms * 1e3,
            2e-9 * (double)s->m * (double)s->n * (double)s->k / ms);
     fflush(stdout);
@@ -176,11 +176,11 @@ static void bench_linear(bench *b, const linear_shape *s)
     }
     pv_tensor x = random_operand(b, store, s->m, s->k), y = random_tensor(b, s->m, s->n);
     warm_up(b, y);
-    if (s->epilogue == PV_GELU) { /* as the hidden layer of a block */
+    if (s->epilogue == PV_GELU || strstr(s->name, "qkv")) { /* as in a block */
         y.form = x.form, y.half = x.half, y.tiled = x.tiled;
         y.stride = x.tiled ? pv_tiles_floats(y, y.rows) : y.stride;
     }
-    const vk_tiles tiles = pv_vk_tiles(b->layout);
+    const vk_tiles tiles = pv_vk_tiles(b->device, b->layout);
     for (size_t i = 0; i < tiles.count; i++)
         bench_tile(b, s, &tiles.at[i], x, weights, y);
     for (size_t i = 0; i < b->tile_count; i++)
@@ -314,9 +314,9 @@ static void bench_all(bench *b)
 static vk_tile read_tile(const char *text)
 {
     vk_tile t = {0};
-    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
-               &t.chunk, &t.slabs) != 8) {
-        fprintf(stderr, "bench_vulkan: --tile %s: expected 8 numbers\n", text);
+    if (sscanf(text, "%u,%u,%u,%u,%u,%u,%u", &t.bm, &t.bn, &t.bk, &t.tm, &t.tn, &t.split,
+               &t.chunk) != 7) {
+        fprintf(stderr, "bench_vulkan: --tile %s: expected 7 numbers\n", text);
         exit(2);
     }
     return t;

@@ -21,7 +21,7 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
 {
     vk_device *vulkan = (vk_device *)device;
     const vk_layout layout = pv_vk_layout_of(vulkan, precision);
-    const vk_tiles tiles = pv_vk_tiles(layout);
+    const vk_tiles tiles = pv_vk_tiles(vulkan, layout);
     const char *name = layout == VK_LAYOUT_SPLIT ? "f32 in two parts"
                                                  : psgvit_precision_name(precision);
     int failures = 0;
@@ -31,7 +31,7 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
     }
     for (size_t i = 0; i < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
-        printf("-- %s, tiles of %u x %u x %u, %u slabs\n", name, t->bm, t->bn, t->bk, t->slabs);
+        printf("-- %s, tiles of %u x %u x %u by %u groups\n", name, t->bm, t->bn, t->bk, t->split);
         if (!pv_vk_tile_runs(vulkan, layout, t)) {
             printf("not tested: too large for this device\n");
             continue;

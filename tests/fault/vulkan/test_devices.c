@@ -187,8 +187,8 @@ static void test_wrong(void **state)
             {.name = "none", .type = DISCRETE, .error = 0.0f / 0.0f});
     stage_expect(PSGVIT_BACKEND_AUTO, NULL, "good", &log);
     stage_expect_part(log.text, "2 backend auto passes over a GPU: wild: it computes wrong: in the "
-                          "self-test's linear layer in f32 with tiles of 32 x 32 x 32 value 4 "
-                          "is ");
+                                "self-test's linear layer in f32 with tiles of 32 x 32 x 32 by 4 "
+                                "groups value 4 is ");
     stage_expect_part(log.text, "2 backend auto passes over a GPU: sloppy: it computes wrong");
     stage_expect_part(log.text, "none: it computes wrong");
     stage_refuse(PSGVIT_BACKEND_VULKAN, NULL, PSGVIT_E_DEVICE,
@@ -209,8 +209,8 @@ static void test_wrong_later(void **state)
     static const struct {
         long at;
         const char *op;
-    } wrong[] = {{7, "linear layer in f32 with tiles of 32 x 32 x 32"},
-                 {8, "linear layer in f32 with tiles of 64 x 64 x 8"},
+    } wrong[] = {{7, "linear layer in f32 with tiles of 32 x 32 x 32 by 4 groups"},
+                 {8, "linear layer in f32 with tiles of 64 x 64 x 8 by 1 groups"},
                  {11, "attention in front of a linear layer in f32"},
                  {12, "attention"}, {13, "attention"}, {14, "attention"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
