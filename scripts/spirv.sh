@@ -11,8 +11,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../shaders"
 
-modules=(attention_f16 attention_split attention_whole linear_bf16 linear_f16
-    linear_fragments_bf16 linear_fragments_f16 linear_fragments_split linear_split)
+modules=(attention_f16 attention_fragments_f16 attention_fragments_split attention_split
+    linear_bf16 linear_f16 linear_fragments_bf16 linear_fragments_f16 linear_fragments_split
+    linear_split)
 flags=(-V -g0 --quiet --target-env vulkan1.1)
 version=16.6.0
 

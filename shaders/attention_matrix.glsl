@@ -34,12 +34,36 @@ const uint SHARERS = ACROSS * SUBGROUP / EDGE; /* threads of a row of scores */
 const uint TURNS = (KEYS / 8 + SHARERS - 1) / SHARERS;
 const uint Q_LOADS = (QUERIES * EIGHTS + THREADS - 1) / THREADS;
 const uint K_LOADS = (KEYS * EIGHTS + THREADS - 1) / THREADS;
-/* Tiles of keys that a matrix unit sums up by itself: see `total` in linear_matrix.glsl. */
+/* Tiles of keys that a matrix unit sums up by itself: see TOTALS in linear_fragments.glsl. */
 const uint CHUNK = 64 / EDGE;
 const float LEAST = -3.4e38;
 const float UNSCALE = FORM == F16 ? 1.0 / F16_SCALE : 1.0;
 
 #include "attention_views.glsl"
+layout(binding = 0) readonly buffer Q8 { uvec4 q_data8[]; };
+layout(binding = 1) readonly buffer K8 { uvec4 k_data8[]; };
+layout(binding = 2) readonly buffer V8 { uvec4 v_data8[]; };
+
+/* Dimensions [d, d + 8) of a row of this head into to[i] and to[i + 1]. */
+#define LOAD(to, i, data4, data8, view, index, d)                                                  \
+    {                                                                                              \
+        const uint column = gl_WorkGroupID.y * DIM + (d);                                          \
+        if (READY) {                                                                               \
+            [[unroll]] for (uint p = 0; p < PARTS; p++)                                            \
+                to[(i) + p] = data8[eighth_at(FORM, view, index, column) + p * TILE];              \
+        } else {                                                                                   \
+            const uint begin = view.at + (index) * view.stride + column;                           \
+            to[i] = floatBitsToUint(data4[begin / 4]);                                             \
+            to[(i) + 1] = floatBitsToUint(data4[begin / 4 + 1]);                                   \
+        }                                                                                          \
+    }
+
+/* Which row of q, k, v or y a thread takes, and which eighth of it. */
+uvec2 place(uint at)
+{
+    const bool whole = READY && EDGE == 16; /* of tiles in memory */
+    return whole ? place_of(DIM / 16, at) : uvec2(at / EIGHTS, at % EIGHTS);
+}
 
 /* In units of 16 bytes, one more a row to spread the rows over the banks. kv: first k, then v, part
  * by part. row: a query's q, then its scores in float32, then their weights, then its result in

@@ -26,8 +26,9 @@ foreach(shader ${shaders})
     list(APPEND spirv ${spirv_folder}/${shader}.spv)
 endforeach()
 set(ready)
-foreach(shader attention_f16 attention_split attention_whole linear_bf16 linear_f16
-        linear_fragments_bf16 linear_fragments_f16 linear_fragments_split linear_split)
+foreach(shader attention_f16 attention_fragments_f16 attention_fragments_split attention_split
+        linear_bf16 linear_f16 linear_fragments_bf16 linear_fragments_f16 linear_fragments_split
+        linear_split)
     list(APPEND ready ${shader_folder}/spirv/${shader}.spv)
 endforeach()
 set_source_files_properties(vulkan/modules.S PROPERTIES

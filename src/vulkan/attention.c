@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attention as dispatches, a workgroup for a head and a tile of queries: of attention_whole.comp,
- * attention_f16.comp or attention_split.comp where the result is an operand in that form and the
- * shape suits them, else of attention.comp. In bf16 it is always attention.comp: with q, k, v and
- * the weights of values in 8 digits, too, the logits of eegpt_4x1000 had a cosine of 0.99986 with
- * the truth.
+ * Attention as dispatches, a workgroup for a head and some of a sequence's queries: where the
+ * result is an operand in f16 or two parts and the shape suits them, of attention_fragments_f16 or
+ * attention_fragments_split.comp on a device with `fragments`, of attention_f16.comp or
+ * attention_split.comp on others; else of attention.comp. In bf16 it is always attention.comp: with
+ * q, k, v and the weights of values in 8 digits, too, the logits of eegpt_4x1000 had a cosine of
+ * 0.99986 with the truth.
  */
 #include "vulkan/attention.h"
 
@@ -14,17 +15,15 @@
 
 /* ---- by cooperative matrices ---- */
 
-/* Measured on an H200, 2026-11-22 and 23, bench_vulkan, f16: 256 epochs of OSF-base take 89 us
- * whole, 175 by 3 x 4, 186 by 3 x 2, 207 by 2 x 4; 4 of them, in 48 workgroups, 6.7 us whole, 5.8
- * by 3 x 4, 5.9 by 3 x 2 and 7.5 by 2 x 4; one takes 6.5 us whole, 4.5 by 1 x 4 and 5.5 by 3 x 4.
- * EEGPT's 62 tokens in 496 sequences take 71 us whole, 95 by 4 x 2; 68 in 31 take 7.9 whole, 9.9 by
- * 5 x 2, 14.1 by 3 x 4, 11.9 by 2 x 4, but the model gained nothing from it: whole teams are for
- * many workgroups. In two parts 5 x 2 doesn't fit, and a whole team needs more registers than there
- * are: 338 us of 256 epochs, where 3 x 4 takes 316. */
+/* Measured on an H200, 2026-11-22 and 23, bench_vulkan, in f16 and in two parts. Of fragments, all
+ * queries at once, 256 epochs of OSF-base take 62 and 142 us, 16 take 7.6 and 14.7, one 6.3 and
+ * 10.6; EEGPT's 62 tokens in 496 sequences take 41 and 91, 68 in 31 take 6.5 and 12.9. By 3 x 4
+ * these are 175 and 316, 11.6 and 20.7, 5.1 and 7.9, 111 and 347, 14.0 and 25.1; one epoch by 1 x 4
+ * is 4.5 and 6.9, 4 of them, in 48 workgroups, are 5.8 by 3 x 4 in f16. So fragments are for many
+ * workgroups, the more where a subgroup is all there is of a head: nobody else fills its waits. */
 static const vk_team teams[] = {
-    {0, 1, 1024, true},
-    {5, 2, 90, true},
-    {4, 2, 90, true},
+    {0, 1, 90, true},
+    {1, 1, 1024, true},
     {3, 4, 90, false},
     {2, 4, 90, false},
     /* from here on any number of queries: pv_vk_attention_operand relies on it */
@@ -48,32 +47,27 @@ static uint32_t down_of(const vk_device *d, const pv_attention_shape *s, const v
     return t->down ? t->down : (uint32_t)tiles_of(s->queries, d->features.edge);
 }
 
-/* As attention_matrix.glsl declares it, and attention_whole.comp. */
+/* As attention_matrix.glsl declares it; fragments need none. */
 static size_t team_bytes(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
                          const vk_team *t)
 {
     const size_t edge = d->features.edge, parts = layout == VK_LAYOUT_SPLIT ? 2 : 1;
-    const size_t keys = tiles_of(s->keys, edge) * edge, queries = down_of(d, s, t) * edge;
-    if (!t->down)
-        return 16 * ((keys > queries ? keys : queries) * (s->dim / 8 + 1) +
-                     2 * queries * (edge / 8 + 1));
+    const size_t keys = tiles_of(s->keys, edge) * edge, queries = t->down * edge;
     const size_t row = (keys > s->dim ? keys : s->dim) / 4 + 1;
     const size_t sharers = t->across * d->features.subgroup / edge;
     const size_t shares = keys / 8 > sharers ? keys / 8 : sharers;
-    return 16 * (parts * keys * (s->dim / 8 + 1) + queries * row) +
-           sizeof(float) * queries * shares;
+    return t->fragments ? 0
+                        : 16 * (parts * keys * (s->dim / 8 + 1) + queries * row) +
+                              sizeof(float) * queries * shares;
 }
 
-/* A whole team's products stand in a row, without a loop. For a device that is a CPU that is too
- * much: Mesa 26's llvmpipe compiles 6 matrices of keys in 2 s, 16 in 9, and the 96 of 8 x 8 that
- * OSF-base has in minutes. */
-static bool runs_whole(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
+/* Fragments take two tiles of dimensions at a time. */
+static bool takes(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
+                  const vk_team *t)
 {
-    enum { MOST_SOFTWARE = 8 };
-    const size_t edge = d->features.edge;
-    return layout == VK_LAYOUT_F16 && d->features.f16_sums &&
-           (d->base.info.type != PSGVIT_DEVICE_SOFTWARE ||
-            tiles_of(s->keys, edge) * tiles_of(s->dim, edge) <= MOST_SOFTWARE);
+    const uint32_t across = t->across * d->features.subgroup, edge = d->features.edge;
+    return t->fragments ? pv_vk_by_fragments(d, layout) && s->dim % (2 * edge) == 0
+                        : across % edge == 0 && s->dim % edge == 0;
 }
 
 bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
@@ -82,31 +76,26 @@ bool pv_vk_team_runs(const vk_device *d, vk_layout layout, const pv_attention_sh
     enum { MOST_KEYS = 128, MOST_DIM = 128 }; /* their matrices stay in registers */
     if (layout != VK_LAYOUT_F16 && layout != VK_LAYOUT_SPLIT)
         return false; /* the device may have no matrices, and so no edge */
-    const uint32_t across = t->across * d->features.subgroup, edge = d->features.edge;
-    const size_t threads = (size_t)down_of(d, s, t) * across;
-    return s->keys <= MOST_KEYS && s->dim <= MOST_DIM && s->dim % edge == 0 &&
-           (t->down ? across % edge == 0 : runs_whole(d, layout, s)) &&
+    const size_t threads = (size_t)down_of(d, s, t) * t->across * d->features.subgroup;
+    return s->keys <= MOST_KEYS && s->dim <= MOST_DIM && takes(d, layout, s, t) &&
            threads <= d->limits.maxComputeWorkGroupInvocations &&
            threads <= d->limits.maxComputeWorkGroupSize[0] &&
            team_bytes(d, layout, s, t) <= d->limits.maxComputeSharedMemorySize;
 }
 
-/* Does a team that runs suit so many queries, without an empty matrix in the first workgroup?
- * attention_whole.comp doesn't for those that a single subgroup has, whose work nobody shares. */
-static bool suits(const vk_device *d, vk_layout layout, const pv_attention_shape *s,
-                  const vk_team *t)
+/* Does a team that runs suit so many queries, without an empty matrix in the first workgroup, and
+ * with more than one subgroup if it is to have as many as there are? */
+static bool suits(const vk_device *d, const pv_attention_shape *s, const vk_team *t)
 {
-    const size_t edge = d->features.edge, rows = down_of(d, s, t) * edge;
-    if (t->whole && (layout != VK_LAYOUT_F16 || s->queries > rows))
-        return false;
-    return t->down ? t->down == 1 || s->queries > rows - edge : s->queries > edge;
+    const size_t edge = d->features.edge;
+    return t->down == 1 || s->queries > (t->down ? (t->down - 1) * edge : edge);
 }
 
 const vk_team *pv_vk_team_for(const vk_device *d, vk_layout layout, const pv_attention_shape *s)
 {
     for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
         const vk_team *t = &teams[i];
-        if (!pv_vk_team_runs(d, layout, s, t) || !suits(d, layout, s, t))
+        if (!pv_vk_team_runs(d, layout, s, t) || !suits(d, s, t))
             continue;
         const size_t rows = (size_t)down_of(d, s, t) * d->features.edge;
         if (tiles_of(s->queries, rows) * s->sequences * s->heads >= t->enough)
@@ -196,16 +185,19 @@ static void by_threads(const vk_device *device, const pv_attention_shape *s, int
 static void by_matrices(const vk_device *device, const pv_attention_shape *s, int form, bool ready,
                         const vk_team *t, job *j)
 {
-    static const vk_module modules[] = {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_F16,
-                                        [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_SPLIT};
+    static const vk_module modules[][VK_LAYOUTS] = {
+        {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_F16, [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_SPLIT},
+        {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_FRAGMENTS_F16,
+         [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_FRAGMENTS_SPLIT}};
     const uint32_t edge = device->features.edge, subgroup = device->features.subgroup;
     const uint32_t down = down_of(device, s, t);
     const uint32_t keys = (uint32_t)tiles_of(s->keys, edge), dims = (uint32_t)s->dim / edge;
-    const uint32_t shared[] = {down * t->across * subgroup, down, t->across, subgroup, edge, keys,
-                               dims, ready};
-    const uint32_t whole[] = {down * subgroup, down, subgroup, edge, keys, dims, ready};
-    memcpy(j->constants, t->down ? shared : whole, t->down ? sizeof shared : sizeof whole);
-    j->module = t->down ? modules[form] : PV_MODULE_ATTENTION_WHOLE;
+    const uint32_t matrices[] = {down * t->across * subgroup, down, t->across, subgroup, edge, keys,
+                                 dims, ready};
+    const uint32_t fragments[] = {down * subgroup, down, keys, dims, ready};
+    memcpy(j->constants, t->fragments ? fragments : matrices,
+           t->fragments ? sizeof fragments : sizeof matrices);
+    j->module = modules[t->fragments][form];
     j->rows = (size_t)down * edge;
     pv_vk_push(&j->d, s->queries);
     pv_vk_push(&j->d, s->keys);
@@ -242,7 +234,7 @@ psgvit_status pv_vk_record_team(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tens
         by_matrices(pv_vk_device_of(plan), s, y.form, q.form != 0, team, &j);
     else
         by_threads(pv_vk_device_of(plan), s, y.form, &j);
-    if (j.module == PV_MODULE_ATTENTION_SPLIT)
+    if (j.module != PV_MODULE_ATTENTION && y.form == VK_LAYOUT_SPLIT)
         PV_TRY(pv_vk_plan_flag(plan, &j.d.use[j.d.uses++], err));
     return record(plan, s, &j, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Attention by cooperative matrices: how many subgroups a workgroup of it has. No bit of the result
- * depends on that, but for the team of all queries, which has a kernel of its own. */
+ * depends on that, but on whether they are those of fragments, which have kernels of their own. */
 #ifndef PV_VULKAN_ATTENTION_H
 #define PV_VULKAN_ATTENTION_H
 
@@ -12,10 +12,10 @@
 
 typedef struct vk_team {
     uint32_t down;   /* subgroups, each with as many queries as a matrix has rows; 0: as many as a
-                        sequence takes, by attention_whole.comp */
-    uint32_t across; /* subgroups that share the same queries */
+                        sequence takes, only of fragments */
+    uint32_t across; /* subgroups that share the same queries; of fragments 1 */
     size_t enough;   /* workgroups that fill a device; with fewer a smaller team is better */
-    bool whole;      /* only for f16 and all queries of a sequence at once */
+    bool fragments;  /* attention_fragments.glsl, else attention_matrix.glsl */
 } vk_team;
 
 /* All of them, the first that suits a shape is taken. */

@@ -104,7 +104,6 @@ static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, vk_fe
     for (f->edge = 16; result >= VK_SUCCESS && f->edge >= 8; f->edge /= 2) {
         for (uint32_t i = 0; i < count; i++) {
             f->f16_matrix |= is_shape(&shapes[i], f->edge, f16, f32);
-            f->f16_sums |= is_shape(&shapes[i], f->edge, f16, f16);
             f->bf16_matrix |= is_shape(&shapes[i], f->edge, VK_COMPONENT_TYPE_BFLOAT16_KHR, f32);
         }
         if (f->f16_matrix || f->bf16_matrix)

@@ -26,7 +26,8 @@ pv_spirv_\name\()_end:
     module attention
     module attention_f16
     module attention_split
-    module attention_whole
+    module attention_fragments_f16
+    module attention_fragments_split
     module select_rows
     module mean_rows
 

@@ -18,7 +18,8 @@
     F(PV_MODULE_ATTENTION, attention)                                                              \
     F(PV_MODULE_ATTENTION_F16, attention_f16)                                                      \
     F(PV_MODULE_ATTENTION_SPLIT, attention_split)                                                  \
-    F(PV_MODULE_ATTENTION_WHOLE, attention_whole)                                                  \
+    F(PV_MODULE_ATTENTION_FRAGMENTS_F16, attention_fragments_f16)                                  \
+    F(PV_MODULE_ATTENTION_FRAGMENTS_SPLIT, attention_fragments_split)                              \
     F(PV_MODULE_SELECT_ROWS, select_rows)                                                          \
     F(PV_MODULE_MEAN_ROWS, mean_rows)
 

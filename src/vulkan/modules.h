@@ -21,7 +21,8 @@ typedef enum vk_module {
     PV_MODULE_ATTENTION,       /* float32, by FMA */
     PV_MODULE_ATTENTION_F16,   /* KHR cooperative matrices, one f16 product */
     PV_MODULE_ATTENTION_SPLIT, /* the same with float32's error, by three f16 products */
-    PV_MODULE_ATTENTION_WHOLE, /* one f16 product, all queries of a head in one workgroup */
+    PV_MODULE_ATTENTION_FRAGMENTS_F16,   /* the same two on a device with `fragments` */
+    PV_MODULE_ATTENTION_FRAGMENTS_SPLIT,
     PV_MODULE_SELECT_ROWS,
     PV_MODULE_MEAN_ROWS,
 } vk_module;

@@ -49,7 +49,6 @@ psgvit_status pv_vk_result_status(VkResult result);
 /* What a device offers beyond the least that is needed. */
 typedef struct vk_features {
     bool f16_matrix;   /* KHR cooperative matrices, f16 x f16 + f32, by subgroup */
-    bool f16_sums;     /* f16 x f16 + f16, too, so that matrices of results may be f16 */
     bool bf16_matrix;  /* f16_matrix with bf16 */
     uint32_t edge;     /* rows, columns and depth of such a matrix: 16 or 8 */
     uint32_t subgroup; /* threads */

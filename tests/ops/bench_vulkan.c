@@ -2,7 +2,8 @@
 /*
  * Times ops on a Vulkan device by the device's own clock, in the shapes of OSF-base and EEGPT:
  * linear layers in every class of tiles (the one that would be chosen has a star), attention in
- * every team (0 x 1: whole), in f32 by threads (0 x 0), too, and LayerNorm. Not a test.
+ * every team (f: of fragments, 0 x 1 of all queries), in f32 by threads (0 x 0), too, and
+ * LayerNorm. Not a test.
  *
  *     bench_vulkan [--device NAME] [--precision f32|f16|bf16] [--only TEXT] [--rows FROM-TO]
  *                  [--tile BM,BN,BK,TM,TN,SPLIT,CHUNK]...
@@ -213,16 +214,20 @@ static void bench_team(const bench *b, const attention_case *c, const vk_team *t
         must(pv_vk_record_team(plan, q, k, v, s, team, c->y, &err));
     double ms = time_plan(plan) / COPIES;
     bool chosen = team == pv_vk_team_for(b->device, (vk_layout)c->y.form, s);
-    printf("%-16s %zu sequences, %zu queries, %zu keys  team %ux%u%s  %8.1f us %6.2f TFLOP/s\n",
+    printf("%-16s %zu sequences, %zu queries, %zu keys  team %ux%u%s%s  %8.1f us %6.2f TFLOP/s\n",
            c->name, s->sequences, s->queries, s->keys, team ? team->down : 0,
-           team ? team->across : 0, chosen ? "*" : " ", ms * 1e3,
+           team ? team->across : 0, team && team->fragments ? "f" : " ", chosen ? "*" : " ",
+           ms * 1e3,
            4e-9 * (double)(s->sequences * s->queries * s->keys) * (double)width / ms);
     fflush(stdout);
 }
 
 static void bench_attention(bench *b, const char *name, pv_attention_shape s)
 {
-    static const vk_team others[] = {{.down = 1, .across = 2}, {.down = 2, .across = 2},
+    static const vk_team others[] = {{.down = 2, .across = 1, .fragments = true},
+                                     {.down = 3, .across = 1, .fragments = true},
+                                     {.down = 4, .across = 1, .fragments = true},
+                                     {.down = 1, .across = 2}, {.down = 2, .across = 2},
                                      {.down = 2, .across = 1}, {.down = 3, .across = 2},
                                      {.down = 3, .across = 1}, {.down = 6, .across = 1},
                                      {.down = 6, .across = 2}};

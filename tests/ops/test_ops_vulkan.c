@@ -43,8 +43,9 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
     return failures;
 }
 
-static const vk_team *team; /* of every attention that it can run */
-static int by_team;         /* how many were */
+static const vk_team *team;  /* of every attention that it can run */
+static const vk_team *alone; /* the smallest one of the same kernel */
+static int by_team;          /* how many were */
 
 static void attend(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
                    const pv_attention_shape *s, pv_tensor y)
@@ -55,6 +56,24 @@ static void attend(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
     }
     by_team++;
     (void)pv_vk_record_team(plan, q, k, v, s, team, y, &plan->error);
+}
+
+/* Where the team runs, so does this one; where it doesn't, `attend` leaves the choice, too. */
+static void attend_alone(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
+                         const pv_attention_shape *s, pv_tensor y)
+{
+    if (pv_vk_team_runs((const vk_device *)plan->device, (vk_layout)y.form, s, team))
+        (void)pv_vk_record_team(plan, q, k, v, s, alone, y, &plan->error);
+    else
+        pv_attention(plan, q, k, v, s, y);
+}
+
+static const vk_team *smallest_of(vk_teams teams, bool fragments)
+{
+    const vk_team *t = teams.at + teams.count - 1;
+    while (t->fragments != fragments)
+        t--;
+    return t;
 }
 
 static int run_teams(psgvit_device *device, psgvit_precision precision)
@@ -74,12 +93,13 @@ static int run_teams(psgvit_device *device, psgvit_precision precision)
     for (size_t i = 0; i < teams.count; i++) {
         by_team = 0;
         team = &teams.at[i];
-        if (!team->down && precision != PSGVIT_F16)
+        alone = smallest_of(teams, team->fragments);
+        if (team->fragments && !pv_vk_by_fragments(vulkan, pv_vk_layout_of(vulkan, precision)))
             continue;
-        failures += cases_run_operand(device, precision, attend,
-                                      team->down ? pv_attention : attend);
-        printf("-- attention in %s, %u by %u subgroups: %d by matrices\n",
-               psgvit_precision_name(precision), team->down, team->across, by_team);
+        failures += cases_run_operand(device, precision, attend, attend_alone);
+        printf("-- attention in %s, %u by %u subgroups%s: %d by matrices\n",
+               psgvit_precision_name(precision), team->down, team->across,
+               team->fragments ? " of fragments" : "", by_team);
         failures += by_team == 0;
     }
     return failures;

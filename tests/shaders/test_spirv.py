@@ -15,11 +15,12 @@ COMMON = {"Shader"}
 F16 = {"Float16", "GroupNonUniform", "VulkanMemoryModel", "CooperativeMatrixKHR"}
 BF16 = {"BFloat16TypeKHR", "BFloat16CooperativeMatrixKHR", "GroupNonUniform", "VulkanMemoryModel",
         "CooperativeMatrixKHR"}
-VOTE = {"GroupNonUniformVote"}
+VOTE, SHUFFLE = {"GroupNonUniformVote"}, {"GroupNonUniformShuffle"}
 MATRIX = {"linear_f16": F16, "linear_bf16": BF16, "linear_split": F16,
           "linear_fragments_f16": F16 | VOTE, "linear_fragments_bf16": F16 | BF16 | VOTE,
-          "linear_fragments_split": F16 | VOTE,
-          "attention_f16": F16, "attention_split": F16, "attention_whole": F16}
+          "linear_fragments_split": F16 | VOTE, "attention_f16": F16, "attention_split": F16,
+          "attention_fragments_f16": F16 | SHUFFLE,
+          "attention_fragments_split": F16 | SHUFFLE | VOTE}
 EVERY_BINDING = 4
 MATRIX_BINDINGS = 5
 MOST_CONSTANTS = 16
