@@ -34,7 +34,7 @@ static const double MLP_F32 = 256.0 / (1 << 24), MLP_F16 = 8.0 / (1 << 11),
                     ATTENTION_BF16 = 4e-2;
 static const float EPSILON = 1e-5f;
 
-/* Of attention; in front of a linear layer: two epochs of OSF and two heads. */
+/* Of attention; between linear layers: two epochs of OSF and two heads. */
 enum {
     MOST_KEYS = 91,
     MOST_DIM = 64,
@@ -252,34 +252,49 @@ static psgvit_status check_attention(const vk_device *d, const attention_trial *
     return PSGVIT_OK;
 }
 
-/* ---- attention in front of a layer, which changes nothing ---- */
+/* ---- attention between layers that change nothing ---- */
 
 typedef struct team_bench {
     pv_store *store;
-    pv_buffer *x, *h, *y; /* [TEAM_ROWS, 3 * TEAM_WIDTH], and twice [TEAM_ROWS, TEAM_WIDTH] */
-    pv_linear_weight same;
+    pv_buffer *x, *qkv, *h, *y; /* [TEAM_ROWS, 3 * TEAM_WIDTH] twice, [TEAM_ROWS, TEAM_WIDTH] */
+    pv_linear_weight before, behind;
 } team_bench;
 
+/* Rows of the matrix that changes nothing; `source` is its width. */
 static void read_same(const void *source, size_t first, size_t count, float *values)
 {
-    (void)source;
-    memset(values, 0, count * TEAM_WIDTH * sizeof *values);
+    const size_t width = *(const size_t *)source;
+    memset(values, 0, count * width * sizeof *values);
     for (size_t i = 0; i < count; i++)
-        values[i * TEAM_WIDTH + first + i] = 1.0f;
+        values[i * width + first + i] = 1.0f;
 }
 
+static psgvit_status make_same(pv_store *store, const size_t *width, pv_linear_weight *weight,
+                               psgvit_error *err)
+{
+    const float zeros[3 * TEAM_WIDTH] = {0};
+    const pv_rows rows = {*width, *width, read_same, width, false};
+    PV_TRY(pv_store_matrix(store, &rows, &weight->matrix, err));
+    return pv_store_tensor(store, zeros, 1, *width, &weight->bias, err);
+}
+
+/* A team takes operands, as those of a model do; attention.comp takes float32. */
 static psgvit_status try_team(vk_device *d, const attention_trial *t, const team_bench *b,
                               const vk_team *team, psgvit_error *err)
 {
-    pv_tensor all = pv_view(b->x, 0, TEAM_ROWS, 3 * TEAM_WIDTH);
+    pv_tensor x = pv_view(b->x, 0, TEAM_ROWS, 3 * TEAM_WIDTH), all = x;
     pv_tensor y = pv_view(b->y, 0, TEAM_ROWS, TEAM_WIDTH);
     pv_plan *plan;
     PV_TRY(pv_plan_begin(&d->base, &plan, err));
+    if (team) {
+        all = pv_operand(plan, b->store, pv_view(b->qkv, 0, TEAM_ROWS, 3 * TEAM_WIDTH));
+        pv_linear(plan, x, &b->before, PV_PLAIN, all);
+    }
     pv_tensor h = pv_operand(plan, b->store, pv_view(b->h, 0, TEAM_ROWS, TEAM_WIDTH));
     psgvit_status status = pv_vk_record_team(
         plan, pv_columns(all, 0, TEAM_WIDTH), pv_columns(all, TEAM_WIDTH, TEAM_WIDTH),
         pv_columns(all, 2 * TEAM_WIDTH, TEAM_WIDTH), &t->shape, team, h, err);
-    pv_linear(plan, h, &b->same, PV_ADD, y);
+    pv_linear(plan, h, &b->behind, PV_ADD, y);
     if (!status)
         status = pv_plan_finish(plan, err);
     memcpy(b->x->host, t->qkv, TEAM_QKV * sizeof *t->qkv);
@@ -294,15 +309,15 @@ static psgvit_status try_team(vk_device *d, const attention_trial *t, const team
 static psgvit_status try_each_team(vk_device *d, attention_trial *t, const team_bench *b,
                                    psgvit_error *err)
 {
-    vk_matrix *same = (vk_matrix *)b->same.matrix; /* of a store that nobody else has */
-    const vk_tiles tiles = pv_vk_choices(d, same->layout);
+    vk_matrix *behind = (vk_matrix *)b->behind.matrix; /* of a store that nobody else has */
+    const vk_tiles tiles = pv_vk_choices(d, behind->layout);
     const vk_teams teams = pv_vk_teams();
     const char *precision = psgvit_precision_name(b->store->precision);
     char op[96];
-    same->tile = &tiles.at[tiles.count - 1];
+    behind->tile = &tiles.at[tiles.count - 1];
     t->op = op;
     for (size_t i = 0; i < teams.count; i++) {
-        if (!pv_vk_team_runs(d, same->layout, &t->shape, &teams.at[i]))
+        if (!pv_vk_team_runs(d, behind->layout, &t->shape, &teams.at[i]))
             continue;
         snprintf(op, sizeof op, "attention in %s with %u x %u subgroups", precision,
                  teams.at[i].down, teams.at[i].across);
@@ -312,28 +327,32 @@ static psgvit_status try_each_team(vk_device *d, attention_trial *t, const team_
     return try_team(d, t, b, NULL, err);
 }
 
+static psgvit_status prepare_teams(vk_device *d, team_bench *b, psgvit_error *err)
+{
+    static const size_t wide = 3 * TEAM_WIDTH, width = TEAM_WIDTH;
+    const vk_layout layout = pv_vk_layout_of(d, b->store->precision);
+    PV_TRY(make_same(b->store, &width, &b->behind, err));
+    if (layout == VK_LAYOUT_F16 || layout == VK_LAYOUT_SPLIT)
+        PV_TRY(make_same(b->store, &wide, &b->before, err));
+    PV_TRY(pv_buffer_create(&d->base, TEAM_QKV, PV_HOST, &b->x, err));
+    PV_TRY(pv_buffer_create(&d->base, TEAM_PADDED * wide, PV_DEVICE, &b->qkv, err));
+    PV_TRY(pv_buffer_create(&d->base, TEAM_PADDED * width, PV_DEVICE, &b->h, err));
+    return pv_buffer_create(&d->base, TEAM_ROWS * width, PV_HOST, &b->y, err);
+}
+
 static psgvit_status try_teams(vk_device *d, pv_store *store, const float *qkv, psgvit_error *err)
 {
     const double tolerance = store->precision == PSGVIT_F32   ? ATTENTION_F32
                              : store->precision == PSGVIT_F16 ? ATTENTION_F16
                                                               : ATTENTION_BF16;
     attention_trial t = {{2, MOST_KEYS, MOST_KEYS, 2, MOST_DIM, 1.0f}, qkv, "", tolerance};
-    const float zeros[TEAM_WIDTH] = {0};
-    const pv_rows rows = {TEAM_WIDTH, TEAM_WIDTH, read_same, NULL, false};
     team_bench b = {.store = store};
-    psgvit_status status = pv_store_matrix(store, &rows, &b.same.matrix, err);
-    if (!status)
-        status = pv_store_tensor(store, zeros, 1, TEAM_WIDTH, &b.same.bias, err);
-    if (!status)
-        status = pv_buffer_create(&d->base, TEAM_QKV, PV_HOST, &b.x, err);
-    if (!status)
-        status = pv_buffer_create(&d->base, TEAM_PADDED * TEAM_WIDTH, PV_DEVICE, &b.h, err);
-    if (!status)
-        status = pv_buffer_create(&d->base, TEAM_ROWS * TEAM_WIDTH, PV_HOST, &b.y, err);
+    psgvit_status status = prepare_teams(d, &b, err);
     if (!status)
         status = try_each_team(d, &t, &b, err);
     pv_buffer_destroy(&d->base, b.y);
     pv_buffer_destroy(&d->base, b.h);
+    pv_buffer_destroy(&d->base, b.qkv);
     pv_buffer_destroy(&d->base, b.x);
     return status;
 }
