@@ -346,6 +346,7 @@ static void disguise(const mock_device *as, VkPhysicalDeviceProperties *p)
     snprintf(p->deviceName, sizeof p->deviceName, "%s", as->name);
     p->deviceType = as->type;
     p->apiVersion = as->version ? as->version : p->apiVersion;
+    p->vendorID = as->vendor ? as->vendor : p->vendorID;
     if (as->limits != MOCK_LIMITS_REAL)
         least_limits(&p->limits);
     if (as->limits == MOCK_LIMITS_BELOW)
@@ -363,8 +364,12 @@ static void VKAPI_CALL get_properties(VkPhysicalDevice device, VkPhysicalDeviceP
 static void set_subgroup(VkBaseOutStructure *s, uint32_t threads)
 {
     VkPhysicalDeviceSubgroupSizeControlProperties *sizes = (void *)s;
-    if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES)
-        ((VkPhysicalDeviceSubgroupProperties *)s)->subgroupSize = threads;
+    VkPhysicalDeviceSubgroupProperties *subgroup = (void *)s;
+    if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES) {
+        subgroup->subgroupSize = threads;
+        subgroup->supportedOperations |=
+            VK_SUBGROUP_FEATURE_VOTE_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    }
     if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES)
         sizes->minSubgroupSize = sizes->maxSubgroupSize = threads;
 }
@@ -394,6 +399,10 @@ static void VKAPI_CALL get_features2(VkPhysicalDevice device, VkPhysicalDeviceFe
 {
     const mock_device *as = &of(device)->as;
     mock_real.GetPhysicalDeviceFeatures2(of(device)->real, f);
+    for (VkBaseOutStructure *s = f->pNext; s; s = s->pNext)
+        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_ROBUSTNESS_FEATURES_EXT)
+            ((VkPhysicalDevicePipelineRobustnessFeaturesEXT *)s)->pipelineRobustness =
+                as->unchecked;
     for (VkBaseOutStructure *s = f->pNext; s && as->matrices; s = s->pNext) {
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES)
             ((VkPhysicalDeviceShaderFloat16Int8Features *)s)->shaderFloat16 = VK_TRUE;
@@ -438,9 +447,12 @@ static void VKAPI_CALL get_queue_families(VkPhysicalDevice device, uint32_t *cou
 static VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice device, const char *layer,
                                                 uint32_t *count, VkExtensionProperties *list)
 {
-    static const VkExtensionProperties more[] = {{VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, 2},
-                                                 {VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME, 1}};
-    uint32_t extra = of(device)->as.matrices ? 2 : 0;
+    static const VkExtensionProperties all[] = {{VK_EXT_PIPELINE_ROBUSTNESS_EXTENSION_NAME, 1},
+                                                {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, 2},
+                                                {VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME, 1}};
+    const mock_device *as = &of(device)->as;
+    const VkExtensionProperties *more = as->unchecked ? all : all + 1;
+    const uint32_t extra = (as->unchecked ? 1u : 0u) + (as->matrices ? 2u : 0u);
     MOCK_MAY_FAIL(EnumerateDeviceExtensionProperties, VK_ERROR_OUT_OF_HOST_MEMORY,
                   VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_LAYER_NOT_PRESENT);
     uint32_t room = list && *count >= extra ? *count - extra : 0;

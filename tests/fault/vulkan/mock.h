@@ -32,7 +32,8 @@ typedef struct mock_device {
     uint32_t copies;     /* queues of a second family, which only copies; 0: there is none */
     uint64_t memory;     /* bytes that it says it has; 0: the real number */
     uint32_t group;      /* most threads of a workgroup in a row; 0: the real number */
-    uint32_t subgroup;   /* threads of every subgroup; 0: the real number */
+    uint32_t subgroup;   /* threads of every subgroup, which vote and shuffle; 0: the real number */
+    uint32_t vendor;     /* its number; 0: the real one */
     uint32_t clock_bits; /* of its clock, which overflows behind its first time; 0: as it is */
     float error;         /* added to the fifth float of all mapped memory behind a submit, */
     long error_at;       /* from this one on */
@@ -40,6 +41,7 @@ typedef struct mock_device {
     long hangs_at;       /* the submit behind which no fence is signalled any more; 0: none */
     bool wakes;          /* but for the second wait: it was only slow */
     bool slow;           /* a fence is ready only for who waits for it */
+    bool unchecked;      /* pipelines may do without checks of bounds */
     bool matrices;       /* says that it has fast matrices, but can't compile their shaders */
 } mock_device;
 

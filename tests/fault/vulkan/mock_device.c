@@ -70,14 +70,16 @@ static void check_extensions(const mock_device *as, const VkDeviceCreateInfo *in
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
     };
     size_t found = 0;
+    uint32_t names = (as->matrices ? 2u : 0u) + (as->unchecked ? 1u : 0u);
     for (const VkBaseInStructure *s = info->pNext; s; s = s->pNext)
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
             found += s->sType == wanted[i];
-    if (as->matrices && (found != 4 || info->enabledExtensionCount != 2 ||
-                         !enables(info, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
+    if (as->matrices && (found != 4 || !enables(info, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) ||
                          !enables(info, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME)))
         mock_fault("a device with fast matrices was created without them");
-    if (!as->matrices && (info->pNext || info->enabledExtensionCount))
+    if (as->unchecked && !enables(info, VK_EXT_PIPELINE_ROBUSTNESS_EXTENSION_NAME))
+        mock_fault("a device that can leave checks of bounds out was created without that");
+    if (info->enabledExtensionCount != names || (!names && info->pNext))
         mock_fault("a device was created with what it lacks");
 }
 

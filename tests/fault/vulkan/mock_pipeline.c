@@ -134,6 +134,11 @@ static VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cac
                                             VkPipeline *pipeline)
 {
     const VkSpecializationInfo *constants = info->stage.pSpecializationInfo;
+    const bool unchecked = mock_state_of(device)->as.unchecked;
+    VkComputePipelineCreateInfo plain = *info;
+    plain.pNext = NULL;
+    if (unchecked != (info->pNext != NULL))
+        mock_fault("a pipeline with%s checks of bounds", unchecked ? "" : "out");
     MOCK_MAY_FAIL(CreateComputePipelines, MOCK_MEMORY_ERRORS, VK_ERROR_UNKNOWN);
     if (mock_strict() && *(const uint32_t *)constants->pData > 128)
         mock_fault("a workgroup of %u threads", *(const uint32_t *)constants->pData);
@@ -147,7 +152,7 @@ static VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cac
     *pipeline = mock_keeps() ? kept[place].pipeline : VK_NULL_HANDLE;
     pthread_mutex_unlock(&lock);
     VkResult result = *pipeline ? VK_SUCCESS
-                                : mock_real.CreateComputePipelines(device, cache, count, info,
+                                : mock_real.CreateComputePipelines(device, cache, count, &plain,
                                                                    allocation, pipeline);
     if (result != VK_SUCCESS)
         return result;

@@ -272,6 +272,26 @@ static void test_matrices(void **state)
     psgvit_device_close(&device);
 }
 
+/* A device whose matrices should be read element by element, and can't: they are tried as wholes
+ * before they are given up. */
+static void test_fragments(void **state)
+{
+    (void)state;
+    enum { NVIDIA = 0x10de };
+    PRESENT({.name = "fast", .type = DISCRETE, .matrices = true, .unchecked = true,
+             .vendor = NVIDIA, .subgroup = 32});
+    psgvit_error err;
+    psgvit_device *device = NULL;
+    stage_log log;
+    assert_int_equal(stage_open(&device, PSGVIT_BACKEND_AUTO, NULL, &log, &err), PSGVIT_OK);
+    assert_string_equal(log.text, "2 fast: creating a compute pipeline failed: VK_ERROR_UNKNOWN "
+                                  "(-13); its matrices are used as wholes\n"
+                                  "2 fast: creating a compute pipeline failed: VK_ERROR_UNKNOWN "
+                                  "(-13); it is used without f16\n");
+    psgvit_device_close(&device);
+    stage_run_case("osf_one_head", NULL);
+}
+
 /* Not one class of tiles of fast matrices fits: they are not used where others do, and else an
  * error. */
 static void test_narrow(void **state)
@@ -323,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrong, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_wrong_later, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_matrices, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_fragments, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_narrow, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_loader_version, stage_setup, stage_teardown),
     };
