@@ -111,6 +111,7 @@ static void become_child(const child_line *line, int file, int pipe_end)
         close(copy);
         execv("/proc/self/exe", line->argv);
     }
+    cli_error(CLI_MEMORY, "/proc/self/exe can't be run to measure memory: %s", strerror(errno));
     _exit(CLI_MEMORY);
 }
 
