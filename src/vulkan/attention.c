@@ -185,10 +185,10 @@ static void by_threads(const vk_device *device, const pv_attention_shape *s, int
 static void by_matrices(const vk_device *device, const pv_attention_shape *s, int form, bool ready,
                         const vk_team *t, job *j)
 {
-    static const vk_module modules[][VK_LAYOUTS] = {
-        {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_F16, [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_SPLIT},
-        {[VK_LAYOUT_F16] = PV_MODULE_ATTENTION_FRAGMENTS_F16,
-         [VK_LAYOUT_SPLIT] = PV_MODULE_ATTENTION_FRAGMENTS_SPLIT}};
+    static const vk_module modules[VK_LAYOUTS][2] = {
+        [VK_LAYOUT_F16] = {PV_MODULE_ATTENTION_F16, PV_MODULE_ATTENTION_FRAGMENTS_F16},
+        [VK_LAYOUT_SPLIT] = {PV_MODULE_ATTENTION_SPLIT, PV_MODULE_ATTENTION_FRAGMENTS_SPLIT},
+    };
     const uint32_t edge = device->features.edge, subgroup = device->features.subgroup;
     const uint32_t down = down_of(device, s, t);
     const uint32_t keys = (uint32_t)tiles_of(s->keys, edge), dims = (uint32_t)s->dim / edge;
@@ -197,7 +197,7 @@ static void by_matrices(const vk_device *device, const pv_attention_shape *s, in
     const uint32_t fragments[] = {down * subgroup, down, keys, dims, ready};
     memcpy(j->constants, t->fragments ? fragments : matrices,
            t->fragments ? sizeof fragments : sizeof matrices);
-    j->module = modules[t->fragments][form];
+    j->module = modules[form][t->fragments];
     j->rows = (size_t)down * edge;
     pv_vk_push(&j->d, s->queries);
     pv_vk_push(&j->d, s->keys);

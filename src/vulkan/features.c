@@ -77,18 +77,17 @@ static void *chain_features(matrix_features *f, bool with_bfloat16)
 }
 
 static bool is_shape(const VkCooperativeMatrixPropertiesKHR *p, uint32_t edge,
-                     VkComponentTypeKHR type, VkComponentTypeKHR sums)
+                     VkComponentTypeKHR type)
 {
     return p->MSize == edge && p->NSize == edge && p->KSize == edge && p->AType == type &&
-           p->BType == type && p->CType == sums && p->ResultType == sums &&
-           p->scope == VK_SCOPE_SUBGROUP_KHR && !p->saturatingAccumulation;
+           p->BType == type && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+           p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR &&
+           !p->saturatingAccumulation;
 }
 
 /* Which types the device lists with matrices of 16 x 16 x 16, or if there are none of 8 x 8 x 8. */
 static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, vk_features *f)
 {
-    const VkComponentTypeKHR f16 = VK_COMPONENT_TYPE_FLOAT16_KHR;
-    const VkComponentTypeKHR f32 = VK_COMPONENT_TYPE_FLOAT32_KHR;
     uint32_t count = 0;
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
         l->api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR;
@@ -103,8 +102,8 @@ static VkResult find_shapes(const vk_loader *l, VkPhysicalDevice physical, vk_fe
     result = get(physical, &count, shapes);
     for (f->edge = 16; result >= VK_SUCCESS && f->edge >= 8; f->edge /= 2) {
         for (uint32_t i = 0; i < count; i++) {
-            f->f16_matrix |= is_shape(&shapes[i], f->edge, f16, f32);
-            f->bf16_matrix |= is_shape(&shapes[i], f->edge, VK_COMPONENT_TYPE_BFLOAT16_KHR, f32);
+            f->f16_matrix |= is_shape(&shapes[i], f->edge, VK_COMPONENT_TYPE_FLOAT16_KHR);
+            f->bf16_matrix |= is_shape(&shapes[i], f->edge, VK_COMPONENT_TYPE_BFLOAT16_KHR);
         }
         if (f->f16_matrix || f->bf16_matrix)
             break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The linear layer: which kernel and which class of tiles it gets, and the dispatches of
- * linear.comp and of linear_f16.comp, linear_bf16.comp and linear_split.comp.
+ * linear.comp and of the kernels of matrices, linear_*.comp and linear_fragments_*.comp.
  */
 #include "vulkan/linear.h"
 

@@ -256,7 +256,8 @@ static psgvit_status check_attention(const vk_device *d, const attention_trial *
 
 typedef struct team_bench {
     pv_store *store;
-    pv_buffer *x, *qkv, *h, *y; /* [TEAM_ROWS, 3 * TEAM_WIDTH] twice, [TEAM_ROWS, TEAM_WIDTH] */
+    pv_buffer *x, *qkv; /* [TEAM_ROWS, 3 * TEAM_WIDTH] */
+    pv_buffer *h, *y;   /* [TEAM_ROWS, TEAM_WIDTH] */
     pv_linear_weight before, behind;
 } team_bench;
 

@@ -49,7 +49,7 @@ psgvit_status pv_vk_result_status(VkResult result);
 /* What a device offers beyond the least that is needed. */
 typedef struct vk_features {
     bool f16_matrix;   /* KHR cooperative matrices, f16 x f16 + f32, by subgroup */
-    bool bf16_matrix;  /* f16_matrix with bf16 */
+    bool bf16_matrix;  /* the same with bf16 */
     uint32_t edge;     /* rows, columns and depth of such a matrix: 16 or 8 */
     uint32_t subgroup; /* threads */
     bool unchecked;    /* shaders can be made without checks of their bindings' bounds */
@@ -372,7 +372,8 @@ psgvit_status pv_vk_record_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv
  * its tiles and both numbers if it computes wrong. */
 psgvit_status pv_vk_self_test(vk_device *device, psgvit_error *err);
 /* The MLP of a block, in every class of tiles of a precision, unless that has been proven. A
- * failure is not kept: the next call tries again. Thread-safety: safe. */
+ * failure is not kept: the next call tries again, but a layout that was wrong by elements of
+ * matrices goes by whole ones from then on. Thread-safety: safe. */
 psgvit_status pv_vk_prove(vk_device *device, psgvit_precision precision, psgvit_error *err);
 
 #endif
