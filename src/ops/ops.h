@@ -52,7 +52,7 @@ typedef struct pv_rows {
     size_t rows, cols;
     void (*read)(const void *source, size_t first, size_t count, float *values);
     const void *source;
-    bool exact; /* to be multiplied in float32 even in a store of bf16: the CPU does */
+    bool exact; /* to be multiplied in float32 even in a store of bf16 */
 } pv_rows;
 
 typedef struct pv_linear_weight {

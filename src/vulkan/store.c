@@ -27,8 +27,6 @@ typedef struct vk_chunk {
 typedef struct vk_store {
     pv_store base;
     vk_device *device;
-    vk_layout layout;
-    const vk_packing *packing;
     vk_chunk *chunks, *small; /* of large and of small weights */
     vk_matrix *matrices;
     vk_buffer *staging;
@@ -73,8 +71,6 @@ psgvit_status pv_vk_store_create_unproven(vk_device *d, psgvit_precision precisi
         return pv_fail_memory(err, "a store", sizeof *s);
     s->base = (pv_store){&d->base, precision};
     s->device = d;
-    s->layout = pv_vk_layout_of(d, precision);
-    s->packing = pv_vk_packing_of(s->layout);
     psgvit_status status = make_commands(s, err);
     if (status) {
         pv_vk_store_destroy(&s->base);
@@ -229,7 +225,7 @@ static float scale_for(const vk_packer *p, size_t blocks)
 /* Reads, scales and packs the whole matrix into the staging buffer. */
 static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m, psgvit_error *err)
 {
-    vk_packer p = {.packing = s->packing,
+    vk_packer p = {.packing = pv_vk_packing_of(m->layout),
                    .source = source,
                    .rows = BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1,
                    .threads = pv_team_size(s->device->threads_asked)};
@@ -260,9 +256,11 @@ psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const p
         return pv_fail_memory(err, "a weight", sizeof *m);
     m->next = s->matrices;
     s->matrices = m;
-    m->layout = s->layout;
+    /* the layout of f32 has been proven, whatever the device: see pv_vk_self_test */
+    const bool in_f32 = source->exact && store->precision == PSGVIT_BF16;
+    m->layout = pv_vk_layout_of(s->device, in_f32 ? PSGVIT_F32 : store->precision);
     m->tile = s->device->tile;
-    PV_TRY(pv_vk_packed_bytes(s->device, s->layout, source->rows, source->cols, &m->bytes, err));
+    PV_TRY(pv_vk_packed_bytes(s->device, m->layout, source->rows, source->cols, &m->bytes, err));
     m->base = (pv_matrix){source->rows, source->cols, (size_t)m->bytes};
     PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));
     PV_TRY(stage(s, m->bytes, err));

@@ -40,7 +40,7 @@ static int run_tiles(psgvit_device *device, psgvit_precision precision)
         failures += cases_run_linear(device, precision) + cases_run_layers(device, precision);
     }
     vulkan->tile = NULL;
-    return failures;
+    return failures + (precision == PSGVIT_BF16 ? cases_run_exact(device, precision) : 0);
 }
 
 static const vk_team *team;  /* of every attention that it can run */
