@@ -53,9 +53,7 @@ static const char help[] =
 enum {
     WARM_UP = 2,
     WARM_UP_MS = 300,
-    GPU_WARM_UP_MS = 1500, /* an H200 computes at a third of its speed for the first second */
-    FEW_WARM_UP_MS = 3000, /* and for two, if a run is shorter than FEW_MS */
-    FEW_MS = 1,
+    GPU_WARM_UP_MS = 3000, /* an H200 computes at a third or less of its speed for two seconds */
     CHILDREN = 3,
     MOST_RUNS = 100000,
     MOST_BATCH = 65536,
@@ -280,9 +278,7 @@ static double percentile99(const double *sorted, size_t count)
 /* For how long runs don't count. */
 static double warm_up_ms(const bench_model *model)
 {
-    return !(model->device_ms > 0)     ? WARM_UP_MS
-           : model->device_ms > FEW_MS ? GPU_WARM_UP_MS
-                                       : FEW_WARM_UP_MS;
+    return model->device_ms > 0 ? GPU_WARM_UP_MS : WARM_UP_MS;
 }
 
 /* Model and baseline by turns, so that both see the same machine: `runs` times of ours, of the
