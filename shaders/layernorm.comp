@@ -13,8 +13,10 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint LANES = 32;
 layout(constant_id = 2) const uint ROWS = 4; /* of a workgroup */
 layout(constant_id = 3) const uint VALUES = 1;
-layout(constant_id = 4) const bool VECTOR = false; /* 4 | every at, every stride, cols */
-layout(constant_id = 5) const uint FORM = 0;       /* of y, see operand.glsl */
+layout(constant_id = 4) const bool VECTOR = false;
+layout(constant_id = 5) const uint Y_FORM = 0;
+
+const uint X_FORM = FLOATS; /* an operand goes by layernorm_tiles.comp */
 
 layout(push_constant, std430) uniform Push {
     View x, y;
@@ -22,15 +24,12 @@ layout(push_constant, std430) uniform Push {
     uint rows, cols;
     float eps;
 };
-layout(binding = 0) readonly buffer X { float x_data[]; };
-layout(binding = 0) readonly buffer X4 { vec4 x_data4[]; };
 layout(binding = 1) readonly buffer Gamma { float gamma_data[]; };
 layout(binding = 1) readonly buffer Gamma4 { vec4 gamma_data4[]; };
 layout(binding = 2) readonly buffer Beta { float beta_data[]; };
 layout(binding = 2) readonly buffer Beta4 { vec4 beta_data4[]; };
-layout(binding = 3) writeonly buffer Y { float y_data[]; };
-layout(binding = 3) writeonly buffer Y4 { vec4 y_data4[]; };
-layout(binding = 3) writeonly buffer YReady { uvec2 y_ready4[]; };
+#define Y_BINDING 3
+#include "rows.glsl"
 
 /* Each lane's sums, a vec4 for four lanes: of the values; of differences and of their squares. */
 shared vec4 part[ROWS * LANES / 4], part_rest[ROWS * LANES / 4], part_squares[ROWS * LANES / 4];
@@ -44,18 +43,6 @@ uint column_of(uint i, uint lane)
 float add4(vec4 v)
 {
     return (v.x + v.y) + (v.z + v.w);
-}
-
-vec4 load(uint row, uint c)
-{
-    const uint base = x.at + row * x.stride + c;
-    if (VECTOR)
-        return c < cols ? x_data4[base / 4] : vec4(0);
-    vec4 v = vec4(0);
-    [[unroll]] for (uint j = 0; j < 4; j++)
-        if (c + j < cols)
-            v[j] = x_data[base + j];
-    return v;
 }
 
 vec4 gamma[VALUES], beta[VALUES];
@@ -77,26 +64,6 @@ void load_parameters(uint lane)
     }
 }
 
-void store(uint row, uint c, vec4 v)
-{
-    const uint first = y.at + row * y.stride;
-    if (c >= cols)
-        return;
-    if (FORM != FLOATS) {
-        const uint at = fourth_at(FORM, y, row, c);
-        const uvec4 parts = operand4(FORM, v);
-        y_ready4[at] = parts.xy;
-        if (FORM == SPLIT)
-            y_ready4[at + 2 * TILE] = parts.zw;
-    } else if (VECTOR) {
-        y_data4[(first + c) / 4] = v;
-    } else {
-        [[unroll]] for (uint j = 0; j < 4; j++)
-            if (c + j < cols)
-                y_data[first + c + j] = v[j];
-    }
-}
-
 void main()
 {
     const uint lane = gl_LocalInvocationIndex % LANES, slot = gl_LocalInvocationIndex / LANES;
@@ -106,7 +73,7 @@ void main()
         const uint row = min(row0 + slot, rows - 1);
         vec4 value[VALUES], sum = vec4(0), rest = vec4(0), squares = vec4(0);
         [[unroll]] for (uint i = 0; i < VALUES; i++) {
-            value[i] = load(row, column_of(i, lane));
+            value[i] = load_x(row, column_of(i, lane));
             sum += value[i];
         }
         part[own][lane % 4] = add4(sum);
@@ -134,6 +101,7 @@ void main()
         const float factor = 1.0 / sqrt(add4(squares) / float(cols) - shift * shift + eps);
         if (row0 + slot < rows)
             [[unroll]] for (uint i = 0; i < VALUES; i++)
-                store(row, column_of(i, lane), fma((value[i] - shift) * factor, gamma[i], beta[i]));
+                store_y(row, column_of(i, lane),
+                        fma((value[i] - shift) * factor, gamma[i], beta[i]));
     }
 }

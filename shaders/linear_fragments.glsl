@@ -154,7 +154,7 @@ void sum_steps(uint group)
 /* ---- the end ---- */
 
 /* Of tile (r, c) of y: the row and the first of the columns of a thread's four elements, of half h
- * of the tile; and where they stand if y becomes an operand. */
+ * of the tile; and where they stand if y is an operand. */
 uvec3 place(uint r, uint c, uint h, uint lane)
 {
     const uint to = 2 * (y.at / 4 + c * (y.stride / 4) + tiles_size(FORM, r)) + h * HALF + lane;
@@ -213,7 +213,7 @@ void store(uint tile_row, uint tile_column)
             const uvec3 own =
                 place(tile_row + i, tile_column + at / 2, at % 2, gl_SubgroupInvocationID);
             bias[at / 2] = bias4(own.y);
-            old[at] = old4(own.x, own.y);
+            old[at] = old4(own.x, own.y, own.z);
         }
         [[unroll]] for (uint at = 0; at < 2 * CN; at++) {
             const uvec3 own =
@@ -242,7 +242,7 @@ void fetch_ends()
     [[unroll]] for (uint t = 0; t < SHARES; t++) {
         const uvec3 own = place_of_share(t);
         bias_next[t] = bias4(own.y);
-        old_next[t] = old4(own.x, own.y);
+        old_next[t] = old4(own.x, own.y, own.z);
     }
 }
 

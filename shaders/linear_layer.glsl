@@ -21,7 +21,7 @@ layout(constant_id = 8) const bool BIAS = false;
 layout(constant_id = 9) const bool VECTOR_X = false; /* 4 | at, stride, k */
 layout(constant_id = 10) const bool VECTOR_Y = false; /* 4 | at, stride, n */
 layout(constant_id = 11) const bool READY_X = false; /* x is an operand */
-layout(constant_id = 12) const bool READY_Y = false; /* y becomes one */
+layout(constant_id = 12) const bool READY_Y = false; /* y is one */
 layout(constant_id = 13) const uint EDGE = 16; /* of a matrix: 8 or 16 */
 layout(constant_id = 14) const uint SUBGROUP = 32; /* threads of one */
 layout(constant_id = 15) const bool TAIL = true; /* k is no multiple of BK */
@@ -43,7 +43,7 @@ layout(binding = 0) readonly buffer X8 { uvec4 x_data8[]; };
 layout(binding = 1) readonly buffer W8 { uvec4 w_data8[]; };
 layout(binding = 2) buffer Y { float y_data[]; };
 layout(binding = 2) buffer Y4 { vec4 y_data4[]; };
-layout(binding = 2) writeonly buffer YReady { uvec2 y_ready4[]; };
+layout(binding = 2) buffer YReady { uvec2 y_ready4[]; };
 layout(binding = 3) readonly buffer Bias { float bias_data[]; };
 #if PARTS == 2
 layout(binding = 4) writeonly buffer Flag { float flag; };
@@ -77,12 +77,15 @@ vec4 bias4(uint column)
     return v;
 }
 
-vec4 old4(uint row, uint column)
+/* What y holds of them; `to` is where they stand in an operand, which is one in F16. */
+vec4 old4(uint row, uint column, uint to)
 {
     const uint base = y.at + row * y.stride + column;
     vec4 v = vec4(0);
     if (EPILOGUE != ADD || row >= m || column >= n)
         return v;
+    if (READY_Y)
+        return floats4(y_ready4[to]);
     if (VECTOR_Y)
         return y_data4[base / 4];
     [[unroll]] for (uint c = 0; c < 4; c++)
@@ -102,7 +105,6 @@ float finish(float value, float bias, float old)
     return EPILOGUE == ADD ? old + value : value;
 }
 
-/* `to` is where they stand in an operand. */
 void finish4(uint row, uint column, uint to, vec4 v, vec4 bias, vec4 old)
 {
     const uint first = y.at + row * y.stride + column;

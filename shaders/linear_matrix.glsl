@@ -201,9 +201,15 @@ vec4 sums4(uint row, uint c)
     return uintBitsToFloat(uvec4(slab[row + 2 * c], slab[row + 2 * c + 1]));
 }
 
+/* Where four neighbours of a row of y stand if it is an operand. */
+uint to_of(uint row, uint column)
+{
+    return READY_Y ? fourth_at(FORM, y, row, column) : 0;
+}
+
 void finish_at(uint row, uint column, vec4 v, vec4 bias, vec4 old)
 {
-    finish4(row, column, READY_Y ? fourth_at(FORM, y, row, column) : 0, v, bias, old);
+    finish4(row, column, to_of(row, column), v, bias, old);
 }
 
 /* A subgroup's matrices, a row of them at a time, go through its own part of shared memory, since
@@ -215,8 +221,9 @@ void store(uint row0, uint column0, uint part, uint lane)
         vec4 bias[ROUNDS], old[ROUNDS];
         [[unroll]] for (uint t = 0; t < ROUNDS; t++) {
             const uvec2 place = out_place(t * SUBGROUP + lane);
-            bias[t] = bias4(column0 + place.y * 4);
-            old[t] = old4(row0 + i * EDGE + place.x, column0 + place.y * 4);
+            const uint row = row0 + i * EDGE + place.x, column = column0 + place.y * 4;
+            bias[t] = bias4(column);
+            old[t] = old4(row, column, to_of(row, column));
         }
         [[unroll]] for (uint j = 0; j < CN; j++)
             coopMatStore(sum[i * CN + j], slab, part + j * EDGE / 2, OUT_STRIDE,
@@ -242,9 +249,10 @@ vec4 bias_next[SHARES], old_next[SHARES];
 void fetch_ends(uint row0, uint column0)
 {
     [[unroll]] for (uint t = 0; t < SHARES; t++) {
-        const uint at = t * THREADS + gl_LocalInvocationIndex, column = column0 + at % (BN / 4) * 4;
+        const uint at = t * THREADS + gl_LocalInvocationIndex;
+        const uint row = row0 + at / (BN / 4), column = column0 + at % (BN / 4) * 4;
         bias_next[t] = bias4(column);
-        old_next[t] = old4(row0 + at / (BN / 4), column);
+        old_next[t] = old4(row, column, to_of(row, column));
     }
 }
 

@@ -14,11 +14,13 @@
 const uint FLOATS = 0, F16 = 1, BF16 = 2, SPLIT = 3;
 
 /* f16: activations are multiplied by 2^-5. It reaches up to 2^21 then, where hidden values of
- * trained models stay below 2^18, and what becomes subnormal loses at most 2^-20. That is little
- * beside the rest: normalised rows, attention's means of values and GELU's results are of the order
- * of one, and patches, whatever their unit, are added to position or channel embeddings. A value
- * beyond 2^21 makes the results of its own row infinite or NaN, which is seen, where a clamped one
- * would be wrong in silence. */
+ * trained models stay below 2^18. What is below 2^-9 becomes subnormal and loses at most 2^-20,
+ * what is not loses at most 2^-12 of itself. That is little beside the rest: normalised rows,
+ * attention's means of values and GELU's results are of the order of one, and patches, whatever
+ * their unit, are added to position or channel embeddings. A residual stream loses as much each
+ * time that a layer adds to it, which a norm of its row sees beside the row's spread, of the order
+ * of one. A value beyond 2^21 makes the results of its own row infinite or NaN, which is seen,
+ * where a clamped one would be wrong in silence. */
 const float F16_SCALE = 0.03125;
 
 /* bfloat16, rounded to even by integers, since a float32 that becomes one and bits again needs one
@@ -69,6 +71,13 @@ uvec4 operand4(const uint form, vec4 v)
 {
     const uvec2 a = operand(form, v.xy), b = operand(form, v.zw);
     return uvec4(a.x, b.x, a.y, b.y);
+}
+
+/* What four numbers are in F16, the form of a residual stream, the only operand that is read as
+ * float32 again. */
+vec4 floats4(uvec2 parts)
+{
+    return vec4(unpackHalf2x16(parts.x), unpackHalf2x16(parts.y)) / F16_SCALE;
 }
 
 /* Eight numbers, a and b their float32 as bits: a becomes their first parts, b of SPLIT the second

@@ -325,6 +325,7 @@ static void forward(const pv_eegpt_model *m, const eegpt_pass *s, pv_pass *pass)
     const pv_eegpt_config *c = &m->config;
     pv_plan *p = pass->plan;
     size_t b = s->patch.epochs, patches = s->vit.sequences, kept = s->vit.keep.count, d = c->width;
+    const pv_vit_memory memory = pv_vit_memory_for(p, m->store, &s->vit, &s->vit_memory);
     pv_tensor signal = pv_view(pass->signal, 0, b * c->channels, s->patch.samples);
     if (c->chan_proj != PV_CHAN_PROJ_NONE) {
         pv_mix_channels(p, signal, m->chan_proj, m->chan_bias, s->projected); /* [B*C', T] */
@@ -332,9 +333,8 @@ static void forward(const pv_eegpt_model *m, const eegpt_pass *s, pv_pass *pass)
     }
     pv_patchify(p, signal, &s->patch, s->columns);            /* [B*P*C', patch_samples] */
     pv_linear(p, s->columns, &m->patch, PV_PLAIN, s->tokens); /* [B*P*C', D] */
-    pv_assemble(p, s->tokens, m->table, 0, s->vit_memory.x);  /* [B*P*(C'+summary), D] */
-    pass->tokens = pv_vit_blocks(p, m->store, m->blocks, c->depth, &s->vit,
-                                 &s->vit_memory);
+    pv_assemble(p, s->tokens, m->table, 0, memory.x);         /* [B*P*(C'+summary), D] */
+    pass->tokens = pv_vit_blocks(p, m->blocks, c->depth, &s->vit, &memory);
     pv_tensor features = s->features;
     if (pass->output[PV_EEGPT_FEATURES])
         features = pv_pass_output(pass, PV_EEGPT_FEATURES, patches * kept, d);

@@ -168,14 +168,14 @@ static void forward(const pv_osf_model *m, const osf_pass *s, pv_pass *pass)
 {
     pv_plan *p = pass->plan;
     size_t b = s->vit.sequences, n = s->patches, d = s->vit.width;
+    const pv_vit_memory memory = pv_vit_memory_for(p, m->store, &s->vit, &s->vit_memory);
     pv_tensor table = m->table;
     table.rows = n + 1; /* of a shorter epoch the first N+1 of all, as the reference takes them */
     pv_tensor signal = pv_view(pass->signal, 0, b * s->patch.channels, s->patch.samples);
     pv_patchify(p, signal, &s->patch, s->columns);                /* [B*N, leads*samples] */
     pv_linear(p, s->columns, &m->patch, PV_PLAIN, s->tokens);     /* [B*N, D] */
-    pv_assemble(p, s->tokens, table, 1, s->vit_memory.x);         /* [B*(N+1), D] */
-    pass->tokens = pv_vit_blocks(p, m->store, m->blocks, m->config.depth, &s->vit,
-                                 &s->vit_memory);
+    pv_assemble(p, s->tokens, table, 1, memory.x);                /* [B*(N+1), D] */
+    pass->tokens = pv_vit_blocks(p, m->blocks, m->config.depth, &s->vit, &memory);
     pv_tensor y = s->vit_memory.h;
     y.rows = pass->tokens.rows;
     pv_layernorm(p, pass->tokens, &m->norm, y);                   /* [B*(N+1) or B, D] */

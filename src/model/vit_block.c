@@ -148,10 +148,12 @@ static pv_tensor last_block(pv_plan *p, const pv_vit_block *b, const pv_vit_shap
     return x;
 }
 
-pv_tensor pv_vit_blocks(pv_plan *plan, const pv_store *store, const pv_vit_block *blocks,
-                        size_t depth, const pv_vit_shape *shape, const pv_vit_memory *memory)
+pv_vit_memory pv_vit_memory_for(const pv_plan *plan, const pv_store *store,
+                                const pv_vit_shape *shape, const pv_vit_memory *memory)
 {
     pv_vit_memory m = *memory;
+    m.x = pv_stream(plan, store, m.x);
+    m.kept = pv_stream(plan, store, m.kept);
     m.h = pv_operand(plan, store, m.h);
     if (shape->head_dim % 4 == 0) {
         const pv_attention_shape attention = attention_shape(shape, shape->tokens);
@@ -160,7 +162,13 @@ pv_tensor pv_vit_blocks(pv_plan *plan, const pv_store *store, const pv_vit_block
             m.qkv = pv_attention_operand(plan, store, m.qkv, &attention);
     }
     m.hid = pv_operand(plan, store, m.hid);
+    return m;
+}
+
+pv_tensor pv_vit_blocks(pv_plan *plan, const pv_vit_block *blocks, size_t depth,
+                        const pv_vit_shape *shape, const pv_vit_memory *memory)
+{
     for (size_t i = 0; i + 1 < depth; i++)
-        block(plan, &blocks[i], shape, &m);
-    return last_block(plan, &blocks[depth - 1], shape, &m);
+        block(plan, &blocks[i], shape, memory);
+    return last_block(plan, &blocks[depth - 1], shape, memory);
 }

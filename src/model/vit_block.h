@@ -60,9 +60,12 @@ typedef struct pv_vit_memory {
 bool pv_vit_memory_lay(pv_vit_memory *memory, const pv_vit_shape *shape, pv_buffer *buffer,
                        size_t *offset);
 
-/* All blocks, whose weights are in `store`, over memory->x [S*N, D]. Returns where the result is:
- * x, or `kept` [S*count, D]. */
-pv_tensor pv_vit_blocks(pv_plan *plan, const pv_store *store, const pv_vit_block *blocks,
-                        size_t depth, const pv_vit_shape *shape, const pv_vit_memory *memory);
+/* The same views in the forms that the plan's device computes in, with weights of `store`. */
+pv_vit_memory pv_vit_memory_for(const pv_plan *plan, const pv_store *store,
+                                const pv_vit_shape *shape, const pv_vit_memory *memory);
+
+/* All blocks over memory->x [S*N, D]. Returns where the result is: x, or `kept` [S*count, D]. */
+pv_tensor pv_vit_blocks(pv_plan *plan, const pv_vit_block *blocks, size_t depth,
+                        const pv_vit_shape *shape, const pv_vit_memory *memory);
 
 #endif

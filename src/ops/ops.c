@@ -29,6 +29,12 @@ static bool floats(pv_tensor t)
     return !t.form && inside(t);
 }
 
+/* Is it float32, or a residual stream in whatever form? */
+static bool sums(pv_tensor t)
+{
+    return (!t.form || t.stream) && inside(t);
+}
+
 static bool same_shape(pv_tensor a, pv_tensor b)
 {
     return a.rows == b.rows && a.cols == b.cols;
@@ -145,6 +151,12 @@ pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
     return backend->operand ? backend->operand(plan, store, t) : t;
 }
 
+pv_tensor pv_stream(const pv_plan *plan, const pv_store *store, pv_tensor t)
+{
+    const pv_backend *backend = plan->device->backend;
+    return backend->stream ? backend->stream(plan, store, t) : t;
+}
+
 pv_tensor pv_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                const pv_attention_shape *shape)
 {
@@ -176,7 +188,7 @@ void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *w, pv_epilogu
 {
     RECORD(plan,
            inside(x) && x.cols == w->matrix->cols && is_shape(y, x.rows, w->matrix->rows) &&
-               (!y.form || epilogue != PV_ADD) &&
+               (epilogue != PV_ADD || sums(y)) &&
                (!w->bias.buffer || is_shape(w->bias, 1, y.cols)),
            "linear: shapes disagree", linear(plan, x, w, epilogue, y, pv_err_));
 }
@@ -184,7 +196,7 @@ void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *w, pv_epilogu
 void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_tensor y)
 {
     RECORD(plan,
-           floats(x) && floats(table) && floats(y) && table.rows && first <= table.rows &&
+           floats(x) && floats(table) && sums(y) && table.rows && first <= table.rows &&
                x.cols == table.cols && y.cols == table.cols && y.rows % table.rows == 0 &&
                y.rows && x.rows % (y.rows / table.rows) == 0 &&
                x.rows / (y.rows / table.rows) <= table.rows - first,
@@ -194,7 +206,7 @@ void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_t
 void pv_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *w, pv_tensor y)
 {
     RECORD(plan,
-           floats(x) && inside(y) && same_shape(x, y) && is_shape(w->gamma, 1, x.cols) &&
+           sums(x) && inside(y) && same_shape(x, y) && is_shape(w->gamma, 1, x.cols) &&
                is_shape(w->beta, 1, x.cols),
            "layernorm: shapes disagree", layernorm(plan, x, w, y, pv_err_));
 }
@@ -215,8 +227,8 @@ void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
 /* A range that fits x and yields `each` rows of y for every group. */
 static bool range_fits(pv_tensor x, pv_row_range r, size_t each, pv_tensor y)
 {
-    return floats(x) && r.group && r.count && r.first <= r.group &&
-           r.count <= r.group - r.first && x.rows % r.group == 0 && !y.form &&
+    return sums(x) && r.group && r.count && r.first <= r.group &&
+           r.count <= r.group - r.first && x.rows % r.group == 0 && sums(y) &&
            is_shape(y, x.rows / r.group * each, x.cols);
 }
 
@@ -228,6 +240,6 @@ void pv_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y)
 
 void pv_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y)
 {
-    RECORD(plan, range_fits(x, range, 1, y), "mean_rows: shapes disagree",
+    RECORD(plan, floats(x) && floats(y) && range_fits(x, range, 1, y), "mean_rows: shapes disagree",
            mean_rows(plan, x, range, y, pv_err_));
 }

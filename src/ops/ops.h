@@ -148,9 +148,14 @@ void pv_plan_destroy(pv_plan *plan);
 /* t for numbers that nothing but linear layers of this store will read, in the form that the
  * backend multiplies: written once by layernorm, attention or linear (not PV_ADD), which would
  * otherwise be converted by each of many readers. Where that gains nothing, t has gaps or no room
- * for whole tiles of rows behind it (PV_FORM_TILE), t as it is. All other tensors are float32.
+ * for whole tiles of rows behind it (PV_FORM_TILE), t as it is. All other tensors, but those of the
+ * next two, are float32.
  * There is memory behind t, unless it has gaps, for one of PV_FORM_GAP floats after each row. */
 pv_tensor pv_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
+/* The same for a residual stream: what assemble or select_rows write, linear layers of this store
+ * add to, and nothing but layernorm, select_rows and linear layers read. A backend keeps it in a
+ * form of its own only where that has digits enough to add up in. */
+pv_tensor pv_stream(const pv_plan *plan, const pv_store *store, pv_tensor t);
 /* The same for q, k and v side by side in the columns of t, which linear layers write and nothing
  * but attentions of this shape, with any number of queries and sequences, will read. */
 pv_tensor pv_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
@@ -171,7 +176,7 @@ void pv_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight, pv_ep
  * tokens. x [S*n, D], table [N, D], y [S*N, D]; first + n <= N. */
 void pv_assemble(pv_plan *plan, pv_tensor x, pv_tensor table, size_t first, pv_tensor y);
 
-/* y = LN(x) by row; y may be x. [M, D] */
+/* y = LN(x) by row; y may be x, unless that is an operand. [M, D] */
 void pv_layernorm(pv_plan *plan, pv_tensor x, const pv_norm_weight *weight, pv_tensor y);
 
 /* y = softmax(scale * q k^T) v for each sequence and head; heads lie side by side in the columns.
@@ -231,6 +236,7 @@ struct pv_backend {
     psgvit_status (*plan_wait)(pv_plan *plan, psgvit_error *err); /* or NULL: start has computed */
     void (*plan_destroy)(pv_plan *plan);
     pv_tensor (*operand)(const pv_plan *plan, const pv_store *store, pv_tensor t); /* or NULL */
+    pv_tensor (*stream)(const pv_plan *plan, const pv_store *store, pv_tensor t); /* or NULL */
     pv_tensor (*attention_operand)(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                    const pv_attention_shape *shape); /* or NULL */
 };

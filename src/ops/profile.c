@@ -57,9 +57,14 @@ static double elements(pv_tensor t)
     return (double)t.rows * (double)t.cols;
 }
 
+static double bytes_each(pv_tensor t)
+{
+    return t.half ? 2.0 : 4.0;
+}
+
 static double bytes_of(pv_tensor t)
 {
-    return elements(t) * (t.half ? 2.0 : 4.0);
+    return elements(t) * bytes_each(t);
 }
 
 static psgvit_status mix_channels(pv_plan *plan, pv_tensor x, pv_tensor weight, pv_tensor bias,
@@ -118,7 +123,8 @@ static psgvit_status attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tenso
 static psgvit_status select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y,
                                  psgvit_error *err)
 {
-    PV_TRY(note(plan, err, "select_rows", 0.0, 2.0 * bytes_of(y), "%zux%zu", y.rows, y.cols));
+    PV_TRY(note(plan, err, "select_rows", 0.0, elements(y) * bytes_each(x) + bytes_of(y), "%zux%zu",
+                y.rows, y.cols));
     return plan->device->backend->ops->select_rows(plan, x, range, y, err);
 }
 

@@ -21,6 +21,7 @@ typedef struct pv_tensor {
     bool half;  /* two numbers of that form take a float */
     bool tiled; /* they lie in tiles of PV_FORM_TILE rows and columns, one below the other; the
                    stride is from a column of tiles to the next */
+    bool stream; /* of that form, but pv_stream made it: more ops read and write it */
 } pv_tensor;
 
 enum {
@@ -31,7 +32,7 @@ enum {
 /* [rows, cols] without gaps from `offset` on. */
 static inline pv_tensor pv_view(pv_buffer *buffer, size_t offset, size_t rows, size_t cols)
 {
-    return (pv_tensor){buffer, offset, rows, cols, cols, 0, false, false};
+    return (pv_tensor){buffer, offset, rows, cols, cols, 0, false, false, false};
 }
 
 /* The floats that so many numbers of t take. */
@@ -56,7 +57,7 @@ static inline pv_tensor pv_memory_of(pv_tensor t)
 {
     const size_t rows = t.tiled ? pv_whole_tiles(t.cols) / PV_FORM_TILE : t.rows;
     const size_t cols = t.tiled ? pv_tiles_floats(t, t.rows) : pv_floats_of(t, t.cols);
-    return (pv_tensor){t.buffer, t.offset, rows, cols, t.stride, 0, false, false};
+    return (pv_tensor){t.buffer, t.offset, rows, cols, t.stride, 0, false, false, false};
 }
 
 /* Columns [first, first + cols) of t; of tiles, whole ones. */

@@ -16,6 +16,8 @@ enum {
 /* Waiting for queues of their own cost 0.3 ms on an H200 (16 epochs of OSF-base in f16: 2.43 to
  * 2.73 ms), in which PCIe carries as many bytes. */
 static const uint64_t LEAST_COPIES = 16 << 20;
+/* See pv_vk_stream: between 16 and 256 epochs of OSF-base. */
+static const uint64_t LEAST_STREAM = 4 << 20;
 
 /* For work that was not waited for to its end, before its memory is given back. */
 static const uint64_t LAST_WAIT_NANOSECONDS = 5000000000;
@@ -198,6 +200,7 @@ static const pv_backend vulkan_backend = {
     .plan_wait = pv_vk_plan_wait,
     .plan_destroy = pv_vk_plan_destroy,
     .operand = pv_vk_operand,
+    .stream = pv_vk_stream,
     .attention_operand = pv_vk_attention_operand,
 };
 
@@ -216,6 +219,7 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
     d->threads_asked = params->threads;
     d->twins = c->info.type == PSGVIT_DEVICE_DISCRETE;
     d->least_copies = LEAST_COPIES;
+    d->least_stream = LEAST_STREAM;
     d->loader = v->loader;
     d->api = v->loader.api;
     d->family = c->family;

@@ -23,6 +23,7 @@ pv_spirv_\name\()_end:
     module linear_fragments_split
     module assemble
     module layernorm
+    module layernorm_tiles
     module attention
     module attention_f16
     module attention_split

@@ -15,6 +15,7 @@
     F(PV_MODULE_LINEAR_FRAGMENTS_SPLIT, linear_fragments_split)                                    \
     F(PV_MODULE_ASSEMBLE, assemble)                                                                \
     F(PV_MODULE_LAYERNORM, layernorm)                                                              \
+    F(PV_MODULE_LAYERNORM_TILES, layernorm_tiles)                                                  \
     F(PV_MODULE_ATTENTION, attention)                                                              \
     F(PV_MODULE_ATTENTION_F16, attention_f16)                                                      \
     F(PV_MODULE_ATTENTION_SPLIT, attention_split)                                                  \

@@ -18,6 +18,7 @@ typedef enum vk_module {
     PV_MODULE_LINEAR_FRAGMENTS_SPLIT,
     PV_MODULE_ASSEMBLE,
     PV_MODULE_LAYERNORM,
+    PV_MODULE_LAYERNORM_TILES,
     PV_MODULE_ATTENTION,       /* float32, by FMA */
     PV_MODULE_ATTENTION_F16,   /* KHR cooperative matrices, one f16 product */
     PV_MODULE_ATTENTION_SPLIT, /* the same with float32's error, by three f16 products */

@@ -78,9 +78,11 @@ typedef struct trial {
 /* The buffers and weights of a trial on a device. */
 typedef struct bench {
     pv_store *store;
-    pv_buffer *x, *h, *hidden; /* [rows, WIDE] twice, [rows, HIDDEN] */
+    pv_buffer *x, *stream, *h, *hidden; /* [rows, WIDE], the last [rows, HIDDEN] */
+    pv_tensor zeros;                    /* [1, WIDE] */
     pv_norm_weight norm;
     pv_linear_weight fc1, fc2;
+    bool large; /* x is an operand, as a large stream is */
 } bench;
 
 static void normalise(const trial *t, const float *x, double h[WIDE])
@@ -126,6 +128,8 @@ static void prepare(trial *t, size_t rows)
 {
     t->rows = rows;
     fill(t->x, rows * WIDE, 1);
+    for (size_t i = 0; i < rows * WIDE; i++)
+        t->x[i] *= 16.0f; /* it must be seen beside what is added to it */
     fill(t->gamma, WIDE, 2);
     fill(t->beta, WIDE, 3);
     fill(t->w1, HIDDEN * WIDE, 4);
@@ -157,12 +161,17 @@ static psgvit_status try_mlp(vk_device *d, const trial *t, const bench *b, const
     pv_plan *plan;
     PV_TRY(pv_plan_begin(&d->base, &plan, err));
     plan->exact = exact;
-    pv_tensor x = pv_view(b->x, 0, t->rows, WIDE);
+    pv_tensor given = pv_view(b->x, 0, t->rows, WIDE);
+    pv_tensor x = pv_view(b->stream, 0, t->rows, WIDE);
+    if (b->large)
+        x = pv_operand(plan, b->store, x), x.stream = x.form != 0;
     pv_tensor h = pv_operand(plan, b->store, pv_view(b->h, 0, t->rows, WIDE));
     pv_tensor hidden = pv_operand(plan, b->store, pv_view(b->hidden, 0, t->rows, HIDDEN));
+    pv_assemble(plan, given, b->zeros, 0, x); /* as models write it */
     pv_layernorm(plan, x, &b->norm, h);
     pv_linear(plan, h, &b->fc1, PV_GELU, hidden);
     pv_linear(plan, hidden, &b->fc2, PV_ADD, x);
+    pv_select_rows(plan, x, (pv_row_range){1, 0, 1}, given);
     psgvit_status status = pv_plan_finish(plan, err);
     memcpy(b->x->host, t->x, t->rows * WIDE * sizeof *t->x);
     if (!status)
@@ -184,7 +193,9 @@ static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, p
     vk_matrix *first = (vk_matrix *)b->fc1.matrix; /* of a store that nobody else has */
     vk_matrix *second = (vk_matrix *)b->fc2.matrix;
     const vk_tiles tiles = pv_vk_choices(d, second->layout);
+    bench large = *b;
     char op[96];
+    large.large = true;
     first->tile = &tiles.at[tiles.count - 1];
     for (size_t i = 0; i < tiles.count; i++) {
         second->tile = &tiles.at[i];
@@ -194,6 +205,8 @@ static psgvit_status try_classes(vk_device *d, const trial *t, const bench *b, p
                  precision, second->tile->bm, second->tile->bn, second->tile->bk,
                  second->tile->split);
         PV_TRY(try_mlp(d, t, b, op, false, err));
+        if (second->layout == VK_LAYOUT_F16)
+            PV_TRY(try_mlp(d, t, &large, op, false, err));
     }
     if (second->layout != VK_LAYOUT_SPLIT)
         return PSGVIT_OK;
@@ -378,8 +391,10 @@ static psgvit_status check_limits(const vk_device *d, psgvit_precision precision
 
 static psgvit_status store_weights(bench *b, const trial *t, psgvit_error *err)
 {
+    const float zeros[WIDE] = {0};
     pv_rows w1 = {HIDDEN, WIDE, read_w1, t, false}, w2 = {WIDE, HIDDEN, read_w2, t, false};
     b->norm.eps = EPSILON;
+    PV_TRY(pv_store_tensor(b->store, zeros, 1, WIDE, &b->zeros, err));
     PV_TRY(pv_store_tensor(b->store, t->gamma, 1, WIDE, &b->norm.gamma, err));
     PV_TRY(pv_store_tensor(b->store, t->beta, 1, WIDE, &b->norm.beta, err));
     PV_TRY(pv_store_matrix(b->store, &w1, &b->fc1.matrix, err));
@@ -398,6 +413,8 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
     if (!status)
         status = pv_buffer_create(&d->base, t->rows * WIDE, PV_HOST, &b.x, err);
     if (!status)
+        status = pv_buffer_create(&d->base, PADDED_ROWS * WIDE, PV_DEVICE, &b.stream, err);
+    if (!status)
         status = pv_buffer_create(&d->base, PADDED_ROWS * WIDE, PV_DEVICE, &b.h, err);
     if (!status)
         status = pv_buffer_create(&d->base, PADDED_ROWS * HIDDEN, PV_DEVICE, &b.hidden, err);
@@ -407,6 +424,7 @@ static psgvit_status try_precision(vk_device *d, const trial *t, psgvit_precisio
         status = try_teams(d, b.store, t->qkv, err);
     pv_buffer_destroy(&d->base, b.hidden);
     pv_buffer_destroy(&d->base, b.h);
+    pv_buffer_destroy(&d->base, b.stream);
     pv_buffer_destroy(&d->base, b.x);
     pv_store_destroy(b.store);
     return status;

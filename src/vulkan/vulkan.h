@@ -133,6 +133,7 @@ struct vk_device {
     int threads_asked;          /* to pack weights; 0: what OpenMP would use for the caller */
     bool twins;                 /* host buffers that are made from now on have one */
     uint64_t least_copies;      /* bytes of a plan's copies from which on they go by those queues */
+    uint64_t least_stream;      /* numbers of a residual stream from which on it is an operand */
     pthread_mutex_t lock;       /* round the queues */
     atomic_bool proven[VK_LAYOUTS]; /* every kernel of such weights has computed right */
     atomic_bool opaque[VK_LAYOUTS]; /* its matrices' elements can't be read: see fragments */
@@ -358,6 +359,7 @@ extern const pv_ops pv_vk_ops;
 /* An operand's form is its store's vk_layout; shaders/operand.glsl has how it lies in memory. */
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
 /* Where attention goes by matrices; else qkv stays float32. */
+pv_tensor pv_vk_stream(const pv_plan *plan, const pv_store *store, pv_tensor t);
 pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                   const pv_attention_shape *shape);
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,

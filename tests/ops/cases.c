@@ -217,13 +217,14 @@ static void test_patchify(void **state)
 static void test_assemble(void **state)
 {
     (void)state;
-    for (size_t first = 0; first <= 1; first++) {
-        size_t sequences = 3, tokens = 6, given = 4, d = 37;
+    for (size_t n = 0; n < 4; n++) {
+        const size_t first = n % 2, d = n < 2 ? 37 : 40, gap = n < 2 ? 1 : 4;
+        size_t sequences = 3, tokens = 6, given = 4;
         weight constants = make_weight(1, 1, false);
         pv_tensor rows = random_rows(tokens, d, 0), table;
         pv_store_tensor(constants.store, rows.buffer->host + GUARD, tokens, d, &table, &err);
-        pv_tensor x = random_rows(sequences * given, d, 1);
-        pv_tensor y = poisoned_rows(sequences * tokens, d, 2);
+        pv_tensor x = random_rows(sequences * given, d, gap);
+        pv_tensor y = poisoned_rows(sequences * tokens, d, 2 * gap);
         pv_plan *plan = begin();
         pv_assemble(plan, x, table, first, y);
         run(plan, 2);
@@ -247,10 +248,11 @@ static void test_rows(void **state)
 {
     (void)state;
     pv_row_range ranges[] = {{5, 0, 1}, {5, 1, 4}, {5, 0, 5}, {1, 0, 1}, {7, 6, 1}};
-    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
-        pv_row_range g = ranges[r];
-        size_t groups = 4, d = 19;
-        pv_tensor x = random_rows(groups * g.group, d, 1);
+    const size_t count = sizeof ranges / sizeof *ranges;
+    for (size_t r = 0; r < 2 * count; r++) {
+        pv_row_range g = ranges[r % count];
+        const size_t groups = 4, d = r < count ? 19 : 20, gap = r < count ? 1 : 8;
+        pv_tensor x = random_rows(groups * g.group, d, gap);
         pv_tensor y = poisoned_rows(groups * g.count, d, 0), mean = poisoned_rows(groups, d, 3);
         pv_plan *plan = begin();
         pv_select_rows(plan, x, g, y);

@@ -117,16 +117,17 @@ int main(int argc, char **argv)
         return argc > 1 ? 1 : SKIPPED;
     }
     printf("-- %s\n", device->info.name);
+    vk_device *vulkan = (vk_device *)device;
+    vulkan->least_stream = 0;
     int failures = cases_run(device);
     for (psgvit_precision precision = PSGVIT_F32; precision <= PSGVIT_BF16; precision++)
         failures += run_teams(device, precision) + run_tiles(device, precision);
-    vk_features *features = &((vk_device *)device)->features;
+    vk_features *features = &vulkan->features;
     if (features->f16_matrix) { /* as a device without matrices computes */
         features->f16_matrix = false;
         failures += run_tiles(device, PSGVIT_F32);
         features->f16_matrix = true;
     }
-    vk_device *vulkan = (vk_device *)device;
     vulkan->twins = !vulkan->twins; /* as a device with or without memory of its own */
     printf("-- host buffers with%s twins\n", vulkan->twins ? "" : "out");
     failures += cases_run(device);
