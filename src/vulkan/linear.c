@@ -19,11 +19,11 @@
  * error, with 384 it has 1.09 times. 64 x 64 reaches 34 TFLOP/s, larger tiles don't. */
 static const vk_tile tiles_f32[] = {
     /* a probe: few columns, long k, so that threads divide k */
-    {16, 16, 128, 4, 4, 16, 0, {1, 2.5f, 1.7f, 8.3f}},
+    {16, 16, 128, 4, 4, 16, 0, {1, 2.5f, 1.7f, 8.3f, 0.0f}},
     /* one epoch: little work, so that threads divide k, too */
-    {32, 32, 32, 4, 4, 4, 24, {1, 3.0f, 0.3f, 13.1f}},
+    {32, 32, 32, 4, 4, 4, 24, {1, 3.0f, 0.3f, 13.1f, 0.0f}},
     /* many, and what every device can run */
-    {64, 64, 8, 8, 4, 1, 48, {2, 2.0f, 0.1f, 59.4f}},
+    {64, 64, 8, 8, 4, 1, 48, {2, 2.0f, 0.1f, 59.4f, 0.0f}},
 };
 
 /* For a device that is a CPU: Mesa's llvmpipe reads shared memory float by float, so that 8 x 8 a
@@ -33,62 +33,66 @@ static const vk_tile tile_software = {32, 64, 8, 8, 8, 1, 48, {0}};
 
 /* The same for a subgroup's matrices where a thread knows its elements, measured in f16. */
 static const vk_tile tiles_fragments[] = {
-    /* many epochs: 240 to 360 TFLOP/s, of 588 that matrices by themselves reach */
-    {256, 64, 32, 64, 64, 1, 0, {2, 1.0f, 0.4f, 30.0f}},
-    {96, 96, 48, 48, 48, 1, 0, {1, 3.5f, 0.0f, 8.7f}},
-    {96, 64, 48, 48, 32, 1, 0, {2, 2.5f, 0.7f, 10.7f}},
-    {64, 64, 48, 32, 32, 1, 0, {1, 4.0f, 0.0f, 4.1f}},
+    /* many epochs: 240 to 350 TFLOP/s, of 588 that matrices by themselves reach */
+    {256, 64, 32, 64, 64, 1, 0, {2, 3.5f, 0.6f, 25.9f, 13.0f}},
+    {128, 96, 32, 64, 48, 1, 0, {3, 1.0f, 1.4f, 29.4f, 5.1f}},
+    {96, 96, 48, 48, 48, 1, 0, {1, 6.0f, 0.7f, 6.7f, 2.0f}},
+    {64, 96, 48, 32, 48, 1, 0, {2, 2.5f, 0.2f, 10.6f, 0.4f}},
+    {64, 64, 48, 32, 32, 1, 0, {1, 3.5f, 0.0f, 4.3f, 0.1f}},
     /* few: groups of subgroups share out k */
-    {64, 32, 96, 32, 32, 2, 0, {1, 2.5f, 0.7f, 1.9f}},
-    {48, 16, 192, 48, 16, 4, 0, {1, 3.5f, 0.1f, 1.2f}},
-    {48, 16, 256, 48, 16, 8, 0, {1, 3.0f, 0.3f, 1.5f}},
-    {48, 16, 768, 48, 16, 16, 0, {1, 1.5f, 2.3f, 0.9f}},
-    {16, 16, 512, 16, 16, 16, 0, {1, 2.0f, 0.4f, 0.6f}},
-    {32, 32, 64, 16, 16, 1, 0, {1, 4.0f, 0.1f, 1.7f}},
+    {48, 64, 192, 48, 32, 4, 0, {1, 3.0f, 1.8f, 2.1f, 0.3f}},
+    {64, 32, 96, 32, 32, 2, 0, {1, 1.5f, 0.9f, 2.1f, 0.0f}},
+    {48, 16, 192, 48, 16, 4, 0, {1, 3.0f, 0.2f, 1.1f, 0.0f}},
+    {48, 16, 256, 48, 16, 8, 0, {1, 2.0f, 0.9f, 1.2f, 0.0f}},
+    {48, 16, 768, 48, 16, 16, 0, {1, 1.5f, 2.2f, 0.7f, 0.3f}},
+    {16, 16, 512, 16, 16, 16, 0, {2, 2.0f, 0.3f, 0.9f, 0.3f}},
+    {32, 32, 64, 16, 16, 1, 0, {1, 4.0f, 0.0f, 1.7f, 0.0f}},
 };
 
-/* The same in two parts, which take twice the registers: 95 to 120 TFLOP/s, which is 285 to 360 of
+/* The same in two parts, which take twice the registers: 95 to 135 TFLOP/s, which is 285 to 405 of
  * products. */
 static const vk_tile tiles_fragments_split[] = {
-    {128, 64, 32, 64, 32, 1, 0, {2, 1.0f, 0.0f, 41.3f}},
-    {96, 64, 32, 48, 32, 1, 0, {1, 4.5f, 0.5f, 15.0f}},
-    {64, 64, 32, 32, 32, 1, 0, {1, 4.5f, 0.4f, 10.4f}},
-    {48, 32, 128, 48, 32, 4, 0, {1, 2.5f, 0.8f, 3.1f}},
-    {32, 32, 128, 32, 32, 4, 0, {1, 4.5f, 0.2f, 3.0f}},
-    {48, 16, 384, 48, 16, 12, 0, {1, 1.5f, 1.3f, 3.0f}},
-    {16, 16, 512, 16, 16, 16, 0, {1, 3.0f, 0.0f, 1.4f}},
-    {32, 32, 64, 16, 16, 1, 0, {3, 4.0f, 0.7f, 9.6f}},
+    {128, 64, 32, 64, 32, 1, 0, {2, 1.0f, 4.0f, 33.2f, 3.3f}},
+    /* begins in 4 us, but in a model itself and what follows it take longer if rows are few */
+    {96, 96, 32, 48, 48, 1, 0, {1, 19.0f, 0.2f, 20.4f, 4.1f}},
+    {96, 64, 32, 48, 32, 1, 0, {1, 3.5f, 0.6f, 15.2f, 1.0f}},
+    {64, 64, 32, 32, 32, 1, 0, {1, 4.5f, 0.3f, 10.5f, 0.7f}},
+    {48, 32, 128, 48, 32, 4, 0, {1, 2.5f, 0.7f, 3.4f, 0.2f}},
+    {32, 32, 128, 32, 32, 4, 0, {1, 4.5f, 0.1f, 3.1f, 0.3f}},
+    {48, 16, 384, 48, 16, 12, 0, {1, 2.0f, 1.2f, 2.4f, 0.0f}},
+    {16, 16, 512, 16, 16, 16, 0, {1, 3.0f, 0.0f, 1.4f, 0.0f}},
+    {32, 32, 64, 16, 16, 1, 0, {3, 1.0f, 0.8f, 10.1f, 0.4f}},
 };
 
 /* The same where only the driver knows, so that matrices go through shared memory. */
 static const vk_tile tiles_matrix[] = {
     /* many epochs */
-    {192, 128, 64, 48, 64, 1, 0, {1, 1.0f, 5.0f, 22.1f}},
-    {160, 128, 32, 80, 64, 1, 0, {1, 3.0f, 2.3f, 17.5f}},
-    {96, 128, 64, 48, 32, 1, 0, {1, 1.0f, 2.3f, 14.2f}},
-    {96, 96, 32, 48, 48, 1, 0, {3, 3.0f, 2.4f, 26.0f}},
-    {64, 64, 128, 32, 32, 2, 0, {1, 2.0f, 1.9f, 6.5f}},
-    {64, 64, 64, 32, 32, 1, 0, {2, 1.0f, 2.3f, 10.5f}},
+    {192, 128, 64, 48, 64, 1, 0, {1, 1.0f, 5.0f, 22.1f, 0.0f}},
+    {160, 128, 32, 80, 64, 1, 0, {1, 3.0f, 2.3f, 17.5f, 0.0f}},
+    {96, 128, 64, 48, 32, 1, 0, {1, 1.0f, 2.3f, 14.2f, 0.0f}},
+    {96, 96, 32, 48, 48, 1, 0, {3, 3.0f, 2.4f, 26.0f, 0.0f}},
+    {64, 64, 128, 32, 32, 2, 0, {1, 2.0f, 1.9f, 6.5f, 0.0f}},
+    {64, 64, 64, 32, 32, 1, 0, {2, 1.0f, 2.3f, 10.5f, 0.0f}},
     /* one: what counts is how often shared memory is filled and waited for */
-    {32, 16, 128, 16, 16, 4, 0, {3, 1.5f, 1.7f, 4.8f}},
-    {32, 32, 128, 16, 16, 2, 0, {1, 3.0f, 0.4f, 3.2f}},
-    {16, 16, 512, 16, 16, 16, 0, {1, 3.0f, 0.5f, 2.1f}},
+    {32, 16, 128, 16, 16, 4, 0, {3, 1.5f, 1.7f, 4.8f, 0.0f}},
+    {32, 32, 128, 16, 16, 2, 0, {1, 3.0f, 0.4f, 3.2f, 0.0f}},
+    {16, 16, 512, 16, 16, 16, 0, {1, 3.0f, 0.5f, 2.1f, 0.0f}},
     /* what every device can run */
-    {32, 32, 64, 16, 16, 1, 0, {1, 3.0f, 0.3f, 6.0f}},
+    {32, 32, 64, 16, 16, 1, 0, {1, 3.0f, 0.3f, 6.0f, 0.0f}},
 };
 
 /* The same in two parts, which take twice the shared memory, too. */
 static const vk_tile tiles_split[] = {
-    {128, 128, 32, 32, 64, 1, 0, {1, 3.0f, 3.1f, 40.9f}},
-    {96, 128, 32, 48, 32, 1, 0, {1, 3.0f, 0.3f, 38.2f}},
-    {96, 96, 32, 32, 48, 1, 0, {1, 3.0f, 1.2f, 33.7f}},
-    {64, 128, 32, 32, 32, 1, 0, {1, 3.0f, 1.4f, 26.9f}},
-    {64, 64, 16, 32, 32, 1, 0, {4, 2.0f, 3.0f, 46.0f}},
-    {64, 64, 64, 32, 32, 2, 0, {1, 3.0f, 1.0f, 16.1f}},
-    {32, 16, 128, 16, 16, 4, 0, {1, 3.0f, 0.5f, 5.7f}},
-    {32, 32, 128, 16, 16, 4, 0, {1, 3.0f, 1.0f, 7.1f}},
-    {16, 16, 256, 16, 16, 8, 0, {1, 3.0f, 0.5f, 3.3f}},
-    {32, 32, 64, 16, 16, 1, 0, {2, 2.0f, 0.8f, 14.3f}},
+    {128, 128, 32, 32, 64, 1, 0, {1, 3.0f, 3.1f, 40.9f, 0.0f}},
+    {96, 128, 32, 48, 32, 1, 0, {1, 3.0f, 0.3f, 38.2f, 0.0f}},
+    {96, 96, 32, 32, 48, 1, 0, {1, 3.0f, 1.2f, 33.7f, 0.0f}},
+    {64, 128, 32, 32, 32, 1, 0, {1, 3.0f, 1.4f, 26.9f, 0.0f}},
+    {64, 64, 16, 32, 32, 1, 0, {4, 2.0f, 3.0f, 46.0f, 0.0f}},
+    {64, 64, 64, 32, 32, 2, 0, {1, 3.0f, 1.0f, 16.1f, 0.0f}},
+    {32, 16, 128, 16, 16, 4, 0, {1, 3.0f, 0.5f, 5.7f, 0.0f}},
+    {32, 32, 128, 16, 16, 4, 0, {1, 3.0f, 1.0f, 7.1f, 0.0f}},
+    {16, 16, 256, 16, 16, 8, 0, {1, 3.0f, 0.5f, 3.3f, 0.0f}},
+    {32, 32, 64, 16, 16, 1, 0, {2, 2.0f, 0.8f, 14.3f, 0.0f}},
 };
 
 #define PV_TILES(tiles) ((vk_tiles){tiles, sizeof tiles / sizeof *tiles})
@@ -160,7 +164,7 @@ static size_t tiles_along(size_t length, uint32_t tile)
 
 /* Microseconds, by the costs. While rounds are few the last one takes its whole time, however few
  * multiprocessors have work in it. */
-static double time_of(const vk_tile *t, size_t m, size_t n, size_t k)
+static double time_of(const vk_tile *t, pv_epilogue epilogue, size_t m, size_t n, size_t k)
 {
     enum { MULTIPROCESSORS = 132, FEW = 4 };
     const double tiles = (double)tiles_along(m, t->bm) * (double)tiles_along(n, t->bn);
@@ -168,17 +172,19 @@ static double time_of(const vk_tile *t, size_t m, size_t n, size_t k)
     if (rounds <= FEW)
         rounds = ceil(rounds);
     const double steps = (double)(tiles_along(k, t->bk) * t->bk) / 1024.0;
-    return t->cost.start + rounds * (t->cost.round + t->cost.step * steps);
+    const double add = epilogue == PV_ADD ? (double)t->cost.add : 0.0;
+    return t->cost.start + rounds * (t->cost.round + t->cost.step * steps + add);
 }
 
-const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
-                              size_t k)
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, pv_epilogue epilogue,
+                              size_t m, size_t n, size_t k)
 {
     const vk_tiles tiles = pv_vk_choices(device, layout);
     const vk_tile *best = &tiles.at[tiles.count - 1];
     for (size_t i = 0; i + 1 < tiles.count; i++) {
         const vk_tile *t = &tiles.at[i];
-        if (pv_vk_tile_runs(device, layout, t) && time_of(t, m, n, k) < time_of(best, m, n, k))
+        if (pv_vk_tile_runs(device, layout, t) &&
+            time_of(t, epilogue, m, n, k) < time_of(best, epilogue, m, n, k))
             best = t;
     }
     return best;
@@ -282,7 +288,7 @@ static const vk_tile *tile_of(const vk_device *d, const layer *l, size_t m, size
     const vk_tiles plain = pv_vk_choices(d, VK_LAYOUT_F32);
     if (l->kernel != l->matrix->layout)
         return &plain.at[plain.count - 1];
-    return l->matrix->tile ? l->matrix->tile : pv_vk_tile_for(d, l->kernel, m, n, k);
+    return l->matrix->tile ? l->matrix->tile : pv_vk_tile_for(d, l->kernel, l->epilogue, m, n, k);
 }
 
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,

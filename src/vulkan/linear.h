@@ -15,7 +15,8 @@ typedef struct vk_cost {
     uint32_t resident; /* workgroups that a multiprocessor has at a time, */
     float start;       /* of a dispatch, */
     float round;       /* of a round of all multiprocessors, */
-    float step;        /* and of 1024 of k in it */
+    float step;        /* of 1024 of k in it, */
+    float add;         /* and what a round takes more where it adds to y */
 } vk_cost;
 
 typedef struct vk_tile {
@@ -48,7 +49,7 @@ vk_lack pv_vk_tile_lacks(const vk_device *device, vk_layout layout, const vk_til
 /* Does it lack nothing? */
 bool pv_vk_tile_runs(const vk_device *device, vk_layout layout, const vk_tile *tile);
 /* The class of the least cost for y [m, n] and x [m, k]. */
-const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, size_t m, size_t n,
-                              size_t k);
+const vk_tile *pv_vk_tile_for(const vk_device *device, vk_layout layout, pv_epilogue epilogue,
+                              size_t m, size_t n, size_t k);
 
 #endif

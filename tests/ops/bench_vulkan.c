@@ -147,7 +147,7 @@ static void bench_tile(bench *b, const linear_shape *s, const vk_tile *tile, pv_
     pv_plan *plan;
     if (!pv_vk_tile_runs(b->device, b->layout, tile))
         return;
-    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, s->m, s->n, s->k);
+    bool chosen = tile == pv_vk_tile_for(b->device, b->layout, s->epilogue, s->m, s->n, s->k);
     must(pv_plan_begin(&b->device->base, &plan, &err));
     for (int i = 0; i < COPIES; i++) {
         ((vk_matrix *)weights[i].matrix)->tile = tile;
