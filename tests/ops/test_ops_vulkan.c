@@ -105,6 +105,36 @@ static int run_teams(psgvit_device *device, psgvit_precision precision)
     return failures;
 }
 
+/* A stream becomes an operand from so many numbers on. */
+static int check_least_stream(psgvit_device *device)
+{
+    enum { ROWS = 32, COLS = 48 };
+    vk_device *vulkan = (vk_device *)device;
+    pv_store *store = NULL;
+    pv_buffer *buffer = NULL;
+    pv_plan *plan = NULL;
+    psgvit_error err;
+    int failures = 1;
+    if (!(device->info.precisions & (1u << PSGVIT_F16)))
+        return 0;
+    if (!pv_store_create(device, PSGVIT_F16, &store, &err) &&
+        !pv_buffer_create(device, ROWS * COLS, PV_DEVICE, &buffer, &err) &&
+        !pv_plan_begin(device, &plan, &err)) {
+        const pv_tensor t = pv_view(buffer, 0, ROWS, COLS);
+        vulkan->least_stream = ROWS * COLS + 1;
+        failures = pv_stream(plan, store, t).form != 0;
+        vulkan->least_stream = ROWS * COLS;
+        failures += pv_stream(plan, store, t).form == 0;
+    }
+    if (failures)
+        printf("FAILED: the least stream that is an operand\n");
+    pv_plan_destroy(plan);
+    pv_buffer_destroy(device, buffer);
+    pv_store_destroy(store);
+    vulkan->least_stream = 0;
+    return failures;
+}
+
 int main(int argc, char **argv)
 {
     psgvit_device_params params = {.struct_size = sizeof params,
@@ -118,8 +148,7 @@ int main(int argc, char **argv)
     }
     printf("-- %s\n", device->info.name);
     vk_device *vulkan = (vk_device *)device;
-    vulkan->least_stream = 0;
-    int failures = cases_run(device);
+    int failures = check_least_stream(device) + cases_run(device);
     for (psgvit_precision precision = PSGVIT_F32; precision <= PSGVIT_BF16; precision++)
         failures += run_teams(device, precision) + run_tiles(device, precision);
     vk_features *features = &vulkan->features;
