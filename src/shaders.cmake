@@ -12,7 +12,8 @@ endif()
 
 set(shader_folder ${PROJECT_SOURCE_DIR}/shaders)
 set(spirv_folder ${CMAKE_CURRENT_BINARY_DIR}/spirv)
-set(shaders assemble attention layernorm layernorm_tiles linear mean_rows mix_channels patchify select_rows)
+set(shaders assemble attention layernorm layernorm_tiles linear mean_rows mix_channels patchify
+    select_rows)
 set(spirv)
 file(MAKE_DIRECTORY ${spirv_folder})
 foreach(shader ${shaders})

@@ -17,7 +17,7 @@ typedef struct pv_buffer {
 typedef struct pv_tensor {
     pv_buffer *buffer;
     size_t offset, rows, cols, stride;
-    int form;   /* 0; or what pv_operand made it: in the same memory, but not float32 */
+    int form;   /* 0; or what pv_operand or its like made it: in that memory, not float32 */
     bool half;  /* two numbers of that form take a float */
     bool tiled; /* they lie in tiles of PV_FORM_TILE rows and columns, one below the other; the
                    stride is from a column of tiles to the next */

@@ -259,7 +259,7 @@ psgvit_status pv_vk_store_matrix(pv_store *store, const pv_rows *source, const p
     /* the layout of f32 has been proven, whatever the device: see pv_vk_self_test */
     const bool in_f32 = source->exact && store->precision == PSGVIT_BF16;
     m->layout = pv_vk_layout_of(s->device, in_f32 ? PSGVIT_F32 : store->precision);
-    m->tile = s->device->tile;
+    m->tile = in_f32 ? NULL : s->device->tile; /* which is one of the other layout */
     PV_TRY(pv_vk_packed_bytes(s->device, m->layout, source->rows, source->cols, &m->bytes, err));
     m->base = (pv_matrix){source->rows, source->cols, (size_t)m->bytes};
     PV_TRY(reserve(s, m->bytes, &m->buffer, &m->offset, err));

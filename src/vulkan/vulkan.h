@@ -358,8 +358,9 @@ extern const pv_ops pv_vk_ops;
 
 /* An operand's form is its store's vk_layout; shaders/operand.glsl has how it lies in memory. */
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
-/* Where attention goes by matrices; else qkv stays float32. */
+/* In f16, if t is large; else it stays float32. */
 pv_tensor pv_vk_stream(const pv_plan *plan, const pv_store *store, pv_tensor t);
+/* Where attention goes by matrices; else qkv stays float32. */
 pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                   const pv_attention_shape *shape);
 psgvit_status pv_vk_record_linear(pv_plan *plan, pv_tensor x, const pv_linear_weight *weight,

@@ -23,6 +23,7 @@ FOUR_SUBGROUPS = (32, 32, 64, 16, 16, 1)
 SEVERAL_MATRICES = (48, 32, 48, 48, 32, 1)
 TWO_GROUPS = (32, 16, 64, 16, 16, 2)
 FOUR_GROUPS = (16, 16, 64, 16, 16, 4)  # more threads than fourths of y
+GROUPS_OF_SEVERAL = (32, 64, 64, 32, 32, 2)  # subgroups and matrices side by side
 
 
 def view_of(kind, form, rows, columns):
@@ -125,6 +126,7 @@ LAYERS = {
     "no tail": ((32, 16, 64), SMALL, ("fours", "operand"), "plain", False),
     "two groups": ((33, 20, 192), TWO_GROUPS, ("operand", "fours"), "add", False),
     "two groups, operands": ((20, 16, 80), TWO_GROUPS, ("operand", "operand"), "plain", True),
+    "groups of several": ((37, 80, 96), GROUPS_OF_SEVERAL, ("operand", "fours"), "add", True),
     "one number": ((1, 1, 1), SMALL, ("ones", "ones"), "plain", False),
 }
 # What adds to a residual stream in f16.
