@@ -15,21 +15,9 @@ layout(constant_id = 2) const uint ROWS = 4; /* of a workgroup */
 layout(constant_id = 3) const uint VALUES = 1;
 layout(constant_id = 4) const bool VECTOR = false;
 layout(constant_id = 5) const uint Y_FORM = 0;
-
 const uint X_FORM = FLOATS; /* an operand goes by layernorm_tiles.comp */
 
-layout(push_constant, std430) uniform Push {
-    View x, y;
-    uint gamma_at, beta_at;
-    uint rows, cols;
-    float eps;
-};
-layout(binding = 1) readonly buffer Gamma { float gamma_data[]; };
-layout(binding = 1) readonly buffer Gamma4 { vec4 gamma_data4[]; };
-layout(binding = 2) readonly buffer Beta { float beta_data[]; };
-layout(binding = 2) readonly buffer Beta4 { vec4 beta_data4[]; };
-#define Y_BINDING 3
-#include "rows.glsl"
+#include "layernorm.glsl"
 
 /* Each lane's sums, a vec4 for four lanes: of the values; of differences and of their squares. */
 shared vec4 part[ROWS * LANES / 4], part_rest[ROWS * LANES / 4], part_squares[ROWS * LANES / 4];
@@ -40,11 +28,6 @@ uint column_of(uint i, uint lane)
     return (i * LANES + lane) * 4;
 }
 
-float add4(vec4 v)
-{
-    return (v.x + v.y) + (v.z + v.w);
-}
-
 vec4 gamma[VALUES], beta[VALUES];
 
 /* Before the first row, so that no row waits for them. */
@@ -52,15 +35,10 @@ void load_parameters(uint lane)
 {
     [[unroll]] for (uint i = 0; i < VALUES; i++) {
         const uint c = column_of(i, lane);
-        if (VECTOR && c < cols) {
-            gamma[i] = gamma_data4[(gamma_at + c) / 4];
-            beta[i] = beta_data4[(beta_at + c) / 4];
+        if (c < cols) {
+            gamma[i] = gamma4(c);
+            beta[i] = beta4(c);
         }
-        [[unroll]] for (uint j = 0; j < 4; j++)
-            if (!VECTOR && c + j < cols) {
-                gamma[i][j] = gamma_data[gamma_at + c + j];
-                beta[i][j] = beta_data[beta_at + c + j];
-            }
     }
 }
 

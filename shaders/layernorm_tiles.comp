@@ -10,69 +10,28 @@
 #include "operand.glsl"
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint TEAMS = 4;      /* of 32 threads */
-layout(constant_id = 2) const uint EACH = 1;       /* tiles of a team */
-layout(constant_id = 3) const bool VECTOR = false; /* 4 | every at, every stride */
-layout(constant_id = 4) const uint Y_FORM = 0;     /* FLOATS or F16 */
+layout(constant_id = 1) const uint TEAMS = 4; /* of 32 threads */
+layout(constant_id = 2) const uint EACH = 1;  /* tiles of a team */
+layout(constant_id = 3) const bool VECTOR = false;
+layout(constant_id = 4) const uint Y_FORM = 0; /* FLOATS or F16 */
+const uint X_FORM = F16;
 
-layout(push_constant, std430) uniform Push {
-    View x, y;
-    uint gamma_at, beta_at;
-    uint rows, cols; /* 16 | cols */
-    float eps;
-};
-layout(binding = 0) readonly buffer X { uvec4 x_data8[]; };
-layout(binding = 1) readonly buffer Gamma { float gamma_data[]; };
-layout(binding = 1) readonly buffer Gamma4 { vec4 gamma_data4[]; };
-layout(binding = 2) readonly buffer Beta { float beta_data[]; };
-layout(binding = 2) readonly buffer Beta4 { vec4 beta_data4[]; };
-layout(binding = 3) writeonly buffer Y { float y_data[]; };
-layout(binding = 3) writeonly buffer Y4 { vec4 y_data4[]; };
-layout(binding = 3) writeonly buffer YReady { uvec4 y_data8[]; };
+#include "layernorm.glsl"
+layout(binding = 0) readonly buffer X8 { uvec4 x_data8[]; };
+layout(binding = 3) writeonly buffer Y8 { uvec4 y_data8[]; };
 
 const uint SUMS = TEAMS / 2; /* of a row, by fours */
 shared vec4 part[16 * SUMS], part_rest[16 * SUMS], part_squares[16 * SUMS];
 
-float add4(vec4 v)
-{
-    return (v.x + v.y) + (v.z + v.w);
-}
-
-vec4 gamma4(uint c)
-{
-    if (VECTOR)
-        return gamma_data4[(gamma_at + c) / 4];
-    const uint at = gamma_at + c;
-    return vec4(gamma_data[at], gamma_data[at + 1], gamma_data[at + 2], gamma_data[at + 3]);
-}
-
-vec4 beta4(uint c)
-{
-    if (VECTOR)
-        return beta_data4[(beta_at + c) / 4];
-    const uint at = beta_at + c;
-    return vec4(beta_data[at], beta_data[at + 1], beta_data[at + 2], beta_data[at + 3]);
-}
-
-void store_floats(uint row, uint c, vec4 v)
-{
-    const uint to = y.at + row * y.stride + c;
-    if (VECTOR)
-        y_data4[to / 4] = v;
-    else
-        [[unroll]] for (uint j = 0; j < 4; j++)
-            y_data[to + j] = v[j];
-}
-
 /* Eight columns of a row from c on; `at` is where in its row of tiles they stand in an operand. */
 void store(uint row, uint c, uint at, vec4 a, vec4 b)
 {
-    if (Y_FORM == F16) {
+    if (Y_FORM != FLOATS) {
         y_data8[y.at / 4 + c / 16 * (y.stride / 4) + at] =
             uvec4(operand4(F16, a).xy, operand4(F16, b).xy);
     } else {
-        store_floats(row, c, a);
-        store_floats(row, c + 4, b);
+        store_y(row, c, a);
+        store_y(row, c + 4, b);
     }
 }
 

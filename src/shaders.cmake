@@ -22,7 +22,8 @@ foreach(shader ${shaders})
         COMMAND ${PSGVIT_GLSLANG} -V -g0 --quiet --target-env vulkan1.1
                 -o ${spirv_folder}/${shader}.spv ${shader_folder}/${shader}.comp
         DEPENDS ${shader_folder}/${shader}.comp ${shader_folder}/view.glsl ${shader_folder}/exp.glsl
-                ${shader_folder}/operand.glsl
+                ${shader_folder}/operand.glsl ${shader_folder}/rows.glsl
+                ${shader_folder}/layernorm.glsl
         VERBATIM)
     list(APPEND spirv ${spirv_folder}/${shader}.spv)
 endforeach()

@@ -227,15 +227,14 @@ void pv_attention(pv_plan *plan, pv_tensor q, pv_tensor k, pv_tensor v,
 /* A range that fits x and yields `each` rows of y for every group. */
 static bool range_fits(pv_tensor x, pv_row_range r, size_t each, pv_tensor y)
 {
-    return sums(x) && r.group && r.count && r.first <= r.group &&
-           r.count <= r.group - r.first && x.rows % r.group == 0 && sums(y) &&
-           is_shape(y, x.rows / r.group * each, x.cols);
+    return r.group && r.count && r.first <= r.group && r.count <= r.group - r.first &&
+           x.rows % r.group == 0 && is_shape(y, x.rows / r.group * each, x.cols);
 }
 
 void pv_select_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y)
 {
-    RECORD(plan, range_fits(x, range, range.count, y), "select_rows: shapes disagree",
-           select_rows(plan, x, range, y, pv_err_));
+    RECORD(plan, sums(x) && sums(y) && range_fits(x, range, range.count, y),
+           "select_rows: shapes disagree", select_rows(plan, x, range, y, pv_err_));
 }
 
 void pv_mean_rows(pv_plan *plan, pv_tensor x, pv_row_range range, pv_tensor y)

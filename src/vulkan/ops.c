@@ -58,16 +58,21 @@ pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t)
 }
 
 /* In f16 alone: bf16's 8 digits are too few for sums that each block adds to, and f32's two parts
- * take as much memory as float32. A small one stays in caches, whatever its form, and is normalised
- * faster row by row: 16 epochs of OSF-base take 6.2 us each, by tiles 10.1 (H200, a profile). */
-pv_tensor pv_vk_stream(const pv_plan *plan, const pv_store *store, pv_tensor t)
+ * take as much memory as float32. */
+pv_tensor pv_vk_large_stream(const pv_plan *plan, const pv_store *store, pv_tensor t)
 {
-    const vk_device *device = pv_vk_device_of(plan);
-    const bool half = pv_vk_layout_of(device, store->precision) == VK_LAYOUT_F16;
-    const bool small = (uint64_t)t.rows * t.cols < device->least_stream;
-    pv_tensor stream = half && !small ? pv_vk_operand(plan, store, t) : t;
+    const bool half = pv_vk_layout_of(pv_vk_device_of(plan), store->precision) == VK_LAYOUT_F16;
+    pv_tensor stream = half ? pv_vk_operand(plan, store, t) : t;
     stream.stream = stream.form != 0;
     return stream;
+}
+
+/* A small one stays in caches, whatever its form, and is normalised faster row by row: 16 epochs of
+ * OSF-base take 6.2 us each, by tiles 10.1 (H200, a profile). */
+pv_tensor pv_vk_stream(const pv_plan *plan, const pv_store *store, pv_tensor t)
+{
+    const bool small = (uint64_t)t.rows * t.cols < pv_vk_device_of(plan)->least_stream;
+    return small ? t : pv_vk_large_stream(plan, store, t);
 }
 
 psgvit_status pv_vk_record(pv_plan *plan, vk_dispatch *d, vk_module module,

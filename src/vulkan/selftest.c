@@ -164,7 +164,7 @@ static psgvit_status try_mlp(vk_device *d, const trial *t, const bench *b, const
     pv_tensor given = pv_view(b->x, 0, t->rows, WIDE);
     pv_tensor x = pv_view(b->stream, 0, t->rows, WIDE);
     if (b->large)
-        x = pv_operand(plan, b->store, x), x.stream = x.form != 0;
+        x = pv_vk_large_stream(plan, b->store, x);
     pv_tensor h = pv_operand(plan, b->store, pv_view(b->h, 0, t->rows, WIDE));
     pv_tensor hidden = pv_operand(plan, b->store, pv_view(b->hidden, 0, t->rows, HIDDEN));
     pv_assemble(plan, given, b->zeros, 0, x); /* as models write it */

@@ -360,6 +360,8 @@ extern const pv_ops pv_vk_ops;
 pv_tensor pv_vk_operand(const pv_plan *plan, const pv_store *store, pv_tensor t);
 /* In f16, if t is large; else it stays float32. */
 pv_tensor pv_vk_stream(const pv_plan *plan, const pv_store *store, pv_tensor t);
+/* The same, however small t is. */
+pv_tensor pv_vk_large_stream(const pv_plan *plan, const pv_store *store, pv_tensor t);
 /* Where attention goes by matrices; else qkv stays float32. */
 pv_tensor pv_vk_attention_operand(const pv_plan *plan, const pv_store *store, pv_tensor t,
                                   const pv_attention_shape *shape);

@@ -177,12 +177,13 @@ static void bench_linear(bench *b, const linear_shape *s)
     }
     pv_tensor x = random_operand(b, store, s->m, s->k), y = random_tensor(b, s->m, s->n);
     warm_up(b, y);
-    const bool stream = s->epilogue == PV_ADD && b->layout == VK_LAYOUT_F16;
-    if (stream || s->epilogue == PV_GELU || strstr(s->name, "qkv")) { /* as in a block */
-        y.stream = stream;
-        y.form = x.form, y.half = x.half, y.tiled = x.tiled;
-        y.stride = x.tiled ? pv_tiles_floats(y, y.rows) : y.stride;
-    }
+    pv_plan *plan;
+    must(pv_plan_begin(&b->device->base, &plan, &err));
+    if (s->epilogue == PV_ADD) /* as in a block */
+        y = pv_stream(plan, store, y);
+    else if (s->epilogue == PV_GELU || strstr(s->name, "qkv"))
+        y = pv_operand(plan, store, y);
+    pv_plan_destroy(plan);
     const vk_tiles tiles = pv_vk_tiles(b->device, b->layout);
     for (size_t i = 0; i < tiles.count; i++)
         bench_tile(b, s, &tiles.at[i], x, weights, y);

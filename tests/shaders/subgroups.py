@@ -414,5 +414,7 @@ def run(module, groups, subgroups, buffers, push):
                        for r in module.globals}
                 lanes.append(module.code["f" + module.entry[1:]](own))
             teams.append(lanes)
-        while teams:
-            teams = [lanes for lanes in teams if advance(lanes)]
+        going = True
+        while going:
+            going, *others = {advance(lanes) for lanes in teams}
+            assert not others, "a barrier that only some subgroups reach"
