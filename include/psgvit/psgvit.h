@@ -170,7 +170,7 @@ typedef struct psgvit_device_params {
                            answers to it; NULL: the first fit */
     psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE. Of no
                            effect on Vulkan, and a warning there */
-    int threads;        /* most threads of a call, to 1024, on Vulkan of one that opens an encoder;
+    int threads;        /* most threads of a call, to 1024, which on Vulkan pack weights and copy;
                            0: what OpenMP would use */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
     void *log_user;

@@ -31,6 +31,17 @@ static size_t most_in_flight(const pv_run *r)
     return r->batch <= pv_pool_room(r->pool).twice ? r->pool->device->in_flight : 1;
 }
 
+/* Threads that it is worth to move so many floats by. An H200 computes a batch of OSF-base in f16
+ * in 10.6 ms; to take its signal and write its outputs took 4.4 and 6.8 ms with one thread, 1.4
+ * and 2.3 with four, 1.0 and 1.4 with eight, and 960 epochs 74.1, 63.6 and 63.3. */
+static int movers(const pv_run *r, size_t floats)
+{
+    enum { A_THREAD = 1 << 18, MOST = 4 };
+    const size_t worth = floats / A_THREAD < MOST ? floats / A_THREAD : MOST;
+    const int team = worth > 1 ? pv_device_team(r->pool->device) : 1;
+    return (size_t)team < worth ? team : (int)worth;
+}
+
 /* Takes the signal of as many epochs as the pass has, and starts it. */
 static psgvit_status start(const pv_run *r, pv_pass *pass, psgvit_error *err)
 {
@@ -38,7 +49,8 @@ static psgvit_status start(const pv_run *r, pv_pass *pass, psgvit_error *err)
     part.samples += r->next * part.channels * part.length;
     part.epochs = pass->shape.epochs;
     part.first_epoch += r->next;
-    PV_TRY(pv_signal_take(&part, pass->signal->host, err));
+    const int team = movers(r, part.epochs * part.channels * part.length);
+    PV_TRY(pv_signal_take(&part, pass->signal->host, team, err));
     return pv_plan_start(pass->plan, err);
 }
 
@@ -75,14 +87,21 @@ static void report(const pv_job *job, const pv_profile *profile)
     }
 }
 
+static void write_output(const pv_run *r, const pv_pass *pass, int output)
+{
+    const size_t epochs = pass->shape.epochs, each = pass->output_floats[output];
+    const float *from = pass->output[output]->host;
+    float *to = r->job->output[output] + r->done * each;
+#pragma omp parallel for num_threads(movers(r, epochs * each)) schedule(static)
+    for (size_t e = 0; e < epochs; e++)
+        memcpy(to + e * each, from + e * each, each * sizeof *to);
+}
+
 static void write_outputs(const pv_run *r, const pv_pass *pass)
 {
-    for (int i = 0; i < PV_OUTPUTS; i++) {
-        size_t each = pass->output_floats[i];
+    for (int i = 0; i < PV_OUTPUTS; i++)
         if (r->job->output[i])
-            memcpy(r->job->output[i] + r->done * each, pass->output[i]->host,
-                   pass->shape.epochs * each * sizeof(float));
-    }
+            write_output(r, pass, i);
     report(r->job, pass->profile);
 }
 

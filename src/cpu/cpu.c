@@ -6,7 +6,6 @@
 #include "cpu/cpu.h"
 
 #include "base/memory.h"
-#include "base/team.h"
 #include "cpu/cpuid.h"
 
 #include <omp.h>
@@ -20,12 +19,6 @@
  * for eight one by one, 404 by two and 443 to 553 by eight (AMX, 2 threads of an Intel Xeon,
  * 2026-11-23). */
 enum { BATCH_ROWS = 1536, MOST_ROWS_A_THREAD = BATCH_ROWS / 2 };
-
-int pv_cpu_team_size(const cpu_device *device)
-{
-    int team = pv_team_size(device->threads_asked);
-    return team < device->base.info.threads ? team : device->base.info.threads;
-}
 
 /* ---- memory ---- */
 
@@ -132,7 +125,7 @@ static psgvit_status pack_rows(const cpu_device *device, const cpu_gemm *gemm,
     size_t bytes = block * source->cols * sizeof(float);
     size_t blocks = (source->rows + block - 1) / block;
     bool failed = false;
-#pragma omp parallel num_threads(pv_cpu_team_size(device)) reduction(|| : failed)
+#pragma omp parallel num_threads(pv_device_team(&device->base)) reduction(|| : failed)
     {
         float *rows = pv_alloc(bytes);
         failed = !rows;
@@ -249,7 +242,6 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
         free(d);
         return status;
     }
-    d->threads_asked = params->threads;
     int threads = params->threads ? params->threads : omp_get_max_threads();
     d->base = (psgvit_device){
         .backend = &cpu_backend,
@@ -266,6 +258,7 @@ psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *pa
                  .reason = ""},
         .log = {params->log, params->log_user},
         .batch_rows = BATCH_ROWS,
+        .threads_asked = params->threads,
         .most_rows = threads > 2 ? (size_t)threads * MOST_ROWS_A_THREAD : BATCH_ROWS,
         .in_flight = 1,
         /* EEGPT of 4, 22 and 64 channels, depth 2: 13.7 to 12.5 ms, 37.0 to 32.9, 93.0 to 82.6

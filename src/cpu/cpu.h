@@ -20,7 +20,6 @@ typedef struct cpu_device {
     psgvit_device base;
     const pv_kernels *kernels;
     const cpu_gemm *gemm[PV_PRECISIONS]; /* of each precision; NULL: it has none */
-    int threads_asked; /* 0: what OpenMP would use for the caller, at most info.threads */
     char name[64], driver[96];
 } cpu_device;
 
@@ -136,8 +135,5 @@ pv_tensor pv_cpu_attention_operand(const pv_plan *plan, const pv_store *store, p
                                    const pv_attention_shape *shape);
 void pv_cpu_plan_destroy(pv_plan *plan);
 extern const pv_ops pv_cpu_ops;
-
-/* Threads of the team that a call forms now (base/team.h), and no more than the device's. */
-int pv_cpu_team_size(const cpu_device *device);
 
 #endif

@@ -304,7 +304,7 @@ static void op_ends(const cpu_plan *p, size_t i, const cpu_team *team, double st
 static void run_in_team(const cpu_plan *p, size_t first, size_t end)
 {
     cpu_barrier barrier = {0};
-#pragma omp parallel num_threads(pv_cpu_team_size(p->device))
+#pragma omp parallel num_threads(pv_device_team(&p->device->base))
     {
         pv_cpu_gemm_enter();
         cpu_team team = {(size_t)omp_get_thread_num(), (size_t)omp_get_num_threads(),

@@ -5,6 +5,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 static const float LIMIT = 6.0f; /* of OSF's loader, in standard deviations */
 
@@ -23,14 +24,14 @@ static size_t first_bad(const float *x, size_t n)
     return n;
 }
 
-static psgvit_status refuse(const pv_signal *s, size_t epoch, size_t channel, size_t sample,
-                            float value, psgvit_error *err)
+static psgvit_status refuse(const pv_signal *s, size_t at, psgvit_error *err)
 {
+    const size_t row = at / s->length, channel = row % s->channels;
     const char *name = s->names ? s->names[channel] : NULL;
     return pv_fail(err, PSGVIT_E_INPUT,
                    "epoch %zu, channel %zu%s%s%s, sample %zu is %s, expected a finite number",
-                   s->first_epoch + epoch, channel, name ? " (" : "", name ? name : "",
-                   name ? ")" : "", sample, isnan(value) ? "NaN" : "infinite");
+                   s->first_epoch + row / s->channels, channel, name ? " (" : "", name ? name : "",
+                   name ? ")" : "", at % s->length, isnan(s->samples[at]) ? "NaN" : "infinite");
 }
 
 /* Writes each sample once and reads none back: the memory may be write-combined. */
@@ -44,15 +45,25 @@ static void copy(const float *restrict x, size_t n, bool zero, float limit, floa
     }
 }
 
-psgvit_status pv_signal_take(const pv_signal *s, float *to, psgvit_error *err)
+/* Of one channel of an epoch. Where in the signal the sample is that it refuses, or SIZE_MAX. */
+static size_t take_row(const pv_signal *s, size_t row, float *to)
 {
+    const size_t begin = row * s->length;
+    const float *x = s->samples + begin;
+    size_t bad = s->nan == PSGVIT_NAN_PROPAGATE ? s->length : first_bad(x, s->length);
+    if (bad < s->length && s->nan == PSGVIT_NAN_REFUSE)
+        return begin + bad;
+    copy(x, s->length, bad < s->length, s->clamp ? LIMIT : INFINITY, to + begin);
+    return SIZE_MAX;
+}
+
+psgvit_status pv_signal_take(const pv_signal *s, float *to, int threads, psgvit_error *err)
+{
+    size_t refused = SIZE_MAX;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(min : refused)
     for (size_t row = 0; row < s->epochs * s->channels; row++) {
-        const float *x = s->samples + row * s->length;
-        float *y = to + row * s->length;
-        size_t bad = s->nan == PSGVIT_NAN_PROPAGATE ? s->length : first_bad(x, s->length);
-        if (bad < s->length && s->nan == PSGVIT_NAN_REFUSE)
-            return refuse(s, row / s->channels, row % s->channels, bad, x[bad], err);
-        copy(x, s->length, bad < s->length, s->clamp ? LIMIT : INFINITY, y);
+        const size_t at = take_row(s, row, to);
+        refused = at < refused ? at : refused;
     }
-    return PSGVIT_OK;
+    return refused == SIZE_MAX ? PSGVIT_OK : refuse(s, refused, err);
 }

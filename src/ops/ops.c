@@ -6,6 +6,7 @@
  */
 #include "ops/ops.h"
 
+#include "base/team.h"
 #include "ops/profile.h"
 
 #include <stdbool.h>
@@ -61,6 +62,12 @@ static const pv_ops *ops_of(const pv_plan *plan)
         else                                                                                       \
             (void)ops_of(plan)->call;                                                              \
     } while (0)
+
+int pv_device_team(const psgvit_device *device)
+{
+    const int team = pv_team_size(device->threads_asked), most = device->info.threads;
+    return most && most < team ? most : team;
+}
 
 psgvit_status pv_buffer_create(psgvit_device *device, size_t floats, int kind, pv_buffer **buffer,
                                psgvit_error *err)

@@ -27,6 +27,7 @@ struct psgvit_device {
     pv_log log;
     size_t batch_rows; /* rows of a batch's matrices from which on more don't make it faster, */
     size_t most_rows;  /* and from which on they make it slower, whoever asks for them */
+    int threads_asked; /* most threads of a call; 0: what OpenMP would use for the caller */
     size_t in_flight;  /* batches under way that keep it busy, to PV_MOST_IN_FLIGHT; each has its
                           own memory */
     unsigned spares;   /* bit of each precision in which a model may have more and smaller ops to
@@ -242,6 +243,9 @@ struct pv_backend {
 };
 
 enum { PV_MAX_THREADS = 1024 };
+
+/* Threads of the team that a call forms now (base/team.h), and no more than the device's. */
+int pv_device_team(const psgvit_device *device);
 
 /* How a backend opens a device; the parameters are complete and in their ranges. */
 psgvit_status pv_cpu_open(psgvit_device **device, const psgvit_device_params *params,

@@ -215,8 +215,8 @@ static void adopt(vk_device *d, const pv_vulkan *v, const vk_candidate *c,
                                                 ? BATCH_ROWS_SOFTWARE
                                                 : BATCH_ROWS,
                               .most_rows = SIZE_MAX,
+                              .threads_asked = params->threads,
                               .in_flight = 2};
-    d->threads_asked = params->threads;
     d->twins = c->info.type == PSGVIT_DEVICE_DISCRETE;
     d->least_copies = LEAST_COPIES;
     d->least_stream = LEAST_STREAM;

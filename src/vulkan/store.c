@@ -3,7 +3,6 @@
  * Weights on a GPU. They lie in chunks of its memory, packed by a team of threads (packing.c), and
  * get there through one staging buffer.
  */
-#include "base/team.h"
 #include "vulkan/vulkan.h"
 
 #include <math.h>
@@ -228,7 +227,7 @@ static psgvit_status pack(const vk_store *s, const pv_rows *source, vk_matrix *m
     vk_packer p = {.packing = pv_vk_packing_of(m->layout),
                    .source = source,
                    .rows = BLOCK_BYTES / sizeof(float) / (source->cols + 1) + 1,
-                   .threads = pv_team_size(s->device->threads_asked)};
+                   .threads = pv_device_team(&s->device->base)};
     size_t blocks = (source->rows + p.rows - 1) / p.rows;
     size_t bytes = (size_t)p.threads * p.rows * source->cols * sizeof *p.blocks;
     if (!(p.blocks = malloc(bytes)))

@@ -130,7 +130,6 @@ struct vk_device {
     VkPhysicalDeviceLimits limits;
     uint64_t max_allocation;    /* bytes */
     vk_features features;       /* f16 matrices that fail the self-test are not kept */
-    int threads_asked;          /* to pack weights; 0: what OpenMP would use for the caller */
     bool twins;                 /* host buffers that are made from now on have one */
     uint64_t least_copies;      /* bytes of a plan's copies from which on they go by those queues */
     uint64_t least_stream;      /* numbers of a residual stream from which on it is an operand */

@@ -35,7 +35,7 @@ static float take(float value, psgvit_nan_policy nan, int clamp)
     pv_signal s = {
         .samples = &value, .epochs = 1, .channels = 1, .length = 1, .nan = nan, .clamp = clamp};
     float out = 77;
-    if (pv_signal_take(&s, &out, &err))
+    if (pv_signal_take(&s, &out, 1, &err))
         fail_msg("%s", err.message);
     return out;
 }
@@ -67,7 +67,7 @@ static void test_as_it_is(void **state)
         psgvit_error err;
         pv_signal s = {.samples = &value, .epochs = 1, .channels = 1, .length = 1};
         s.nan = PSGVIT_NAN_PROPAGATE;
-        assert_int_equal(pv_signal_take(&s, &out, &err), PSGVIT_OK);
+        assert_int_equal(pv_signal_take(&s, &out, 1, &err), PSGVIT_OK);
         assert_int_equal(bits(out), patterns[i]);
     }
     for (int policy = 0; policy < 3; policy++) { /* finite ones under each policy */
@@ -110,21 +110,22 @@ static void test_refuse(void **state)
                            .first_epoch = 40,
                            .names = i % 2 ? names : NULL};
             x[i] = i % 3 ? NAN : -INFINITY;
-            assert_int_equal(pv_signal_take(&s, y, &err), PSGVIT_E_INPUT);
+            assert_int_equal(pv_signal_take(&s, y, 1 + (int)(i % 3), &err), PSGVIT_E_INPUT);
             snprintf(expected, sizeof expected,
                      "epoch %zu, channel %zu%s%s%s, sample %zu is %s, expected a finite number",
                      40 + i / (3 * length), channel, i % 2 ? " (" : "", i % 2 ? names[channel] : "",
                      i % 2 ? ")" : "", i % length, i % 3 ? "NaN" : "infinite");
             assert_string_equal(err.message, expected);
             x[i] = 0;
-            assert_int_equal(pv_signal_take(&s, y, &err), PSGVIT_OK);
+            assert_int_equal(pv_signal_take(&s, y, 1 + (int)(i % 3), &err), PSGVIT_OK);
         }
         free(x);
         free(y);
     }
 }
 
-/* Of several bad samples the first in time of the first channel of the first epoch is named. */
+/* Of several bad samples the first in time of the first channel of the first epoch is named,
+ * whoever of a team found it. */
 static void test_first(void **state)
 {
     (void)state;
@@ -132,8 +133,33 @@ static void test_first(void **state)
     psgvit_error err;
     pv_signal s = {.samples = x, .epochs = 2, .channels = 2, .length = 8};
     x[31] = x[20] = x[13] = x[10] = NAN;
-    assert_int_equal(pv_signal_take(&s, y, &err), PSGVIT_E_INPUT);
-    assert_non_null(strstr(err.message, "epoch 0, channel 1, sample 2 is NaN"));
+    for (int threads = 1; threads < 6; threads++) {
+        assert_int_equal(pv_signal_take(&s, y, threads, &err), PSGVIT_E_INPUT);
+        assert_non_null(strstr(err.message, "epoch 0, channel 1, sample 2 is NaN"));
+    }
+}
+
+/* A team takes what one thread does, all of it. */
+static void test_team(void **state)
+{
+    (void)state;
+    enum { EPOCHS = 5, CHANNELS = 3, LENGTH = 300, COUNT = EPOCHS * CHANNELS * LENGTH };
+    static float x[COUNT], alone[COUNT], together[COUNT];
+    psgvit_error err;
+    pv_signal s = {.samples = x,
+                   .epochs = EPOCHS,
+                   .channels = CHANNELS,
+                   .length = LENGTH,
+                   .nan = PSGVIT_NAN_ZERO,
+                   .clamp = 1};
+    for (int i = 0; i < COUNT; i++)
+        x[i] = i % 71 ? (float)(i * 37 % 1000) * 0.02f - 10.0f : NAN;
+    assert_int_equal(pv_signal_take(&s, alone, 1, &err), PSGVIT_OK);
+    for (int threads = 2; threads < 20; threads += 3) {
+        memset(together, 0xff, sizeof together);
+        assert_int_equal(pv_signal_take(&s, together, threads, &err), PSGVIT_OK);
+        assert_memory_equal(together, alone, sizeof alone);
+    }
 }
 
 int main(void)
@@ -141,7 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_torch_clamp), cmocka_unit_test(test_as_it_is),
         cmocka_unit_test(test_zero),        cmocka_unit_test(test_refuse),
-        cmocka_unit_test(test_first),
+        cmocka_unit_test(test_first),       cmocka_unit_test(test_team),
     };
     return cmocka_run_group_tests_name("signal", tests, NULL, NULL);
 }
