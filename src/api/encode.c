@@ -37,9 +37,11 @@ static size_t most_in_flight(const pv_run *r)
 static int movers(const pv_run *r, size_t floats)
 {
     enum { A_THREAD = 1 << 18, MOST = 4 };
-    const size_t worth = floats / A_THREAD < MOST ? floats / A_THREAD : MOST;
-    const int team = worth > 1 ? pv_device_team(r->pool->device) : 1;
-    return (size_t)team < worth ? team : (int)worth;
+    const int worth = floats / A_THREAD < MOST ? (int)(floats / A_THREAD) : MOST;
+    if (worth < 2)
+        return 1;
+    const int team = pv_device_team(r->pool->device);
+    return team < worth ? team : worth;
 }
 
 /* Takes the signal of as many epochs as the pass has, and starts it. */
