@@ -14,8 +14,9 @@ typedef struct pv_signal {
     const char *const *names; /* of the channels, for messages; NULL: numbers only */
 } pv_signal;
 
-/* Copies the signal to `to` by a team of so many threads, by the policy for non-finite samples,
- * clamped. Refusing names epoch, channel and sample of the first one, each counted from 0. */
+/* Copies the signal to `to` by a team of so many threads, at least 1, by the policy for non-finite
+ * samples, clamped. Refusing names epoch, channel and sample of the first one, each counted from 0;
+ * `to` then holds anything. */
 psgvit_status pv_signal_take(const pv_signal *signal, float *to, int threads, psgvit_error *err);
 
 #endif
