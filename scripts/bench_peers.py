@@ -21,6 +21,7 @@ asked for. A peer that fails at a row is named on standard error, and the row le
 import argparse
 import contextlib
 import copy
+import functools
 import importlib
 import importlib.util
 import json
@@ -254,9 +255,9 @@ def available(args):
 
 # ---- measuring ----------------------------------------------------------------------------------
 
-def measure(run, wait, runs, seconds):
-    """Milliseconds of each run, after two that are not timed."""
-    for _ in range(WARM_UP):
+def measure(run, wait, runs, seconds, warm_up=WARM_UP):
+    """Milliseconds of each run, after some that are not timed."""
+    for _ in range(warm_up):
         run()
     wait()
     times, begin = [], time.perf_counter()
@@ -284,12 +285,13 @@ def row(spec, batch, peer, times, args, **more):
     ordered = sorted(times)
     n = len(ordered)
     median = 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
-    return {"model": spec.name, "batch": batch, "channels": spec.channels, "outputs": spec.outputs,
-            "backend": args.backend, "isa": "", "precision": args.precision,
-            "threads": args.threads, "runs": n, "median_ms": median, "min_ms": ordered[0],
-            "p99_ms": ordered[(n * 99 + 99) // 100 - 1], "per_epoch_ms": median / batch,
-            "gflops": None, "blas_ms": None, "load_ms": None, "peak_rss_mb": None,
-            "times_ms": [round(t, 6) for t in times], "peer": peer, "peer_version": None, **more}
+    return {"model": spec.name, "batch": batch, "epochs": batch, "channels": spec.channels,
+            "outputs": spec.outputs, "backend": args.backend, "isa": "",
+            "precision": args.precision, "threads": args.threads, "runs": n, "median_ms": median,
+            "min_ms": ordered[0], "p99_ms": ordered[(n * 99 + 99) // 100 - 1],
+            "per_epoch_ms": median / batch, "gflops": None, "blas_ms": None, "load_ms": None,
+            "peak_rss_mb": None, "times_ms": [round(t, 6) for t in times], "peer": peer,
+            "peer_version": None, **more}
 
 
 def failed(peer, spec, batch, error):
@@ -303,22 +305,31 @@ def place_of(torch, args):
     return {"cpu": "cpu", "gpu": "cuda"}[args.backend], dtypes[args.precision]
 
 
-def bench_python(torch, spec, model, batch, peers, args):
-    """The rows of those peers that run in this Python."""
+def timers(torch, spec, model, batch, peers, args):
+    """Of each peer that runs in this Python its name and measure(), all but runs and seconds."""
     place, dtype = place_of(torch, args)
     signal = torch.randn((batch, spec.channels, spec.samples)).clamp(-6, 6).to(place, dtype)
     wait = torch.cuda.synchronize if place == "cuda" else lambda: None
-    device = torch.cuda.get_device_name() if place == "cuda" else cpu_name()
     for peer in peers:
-        make, packages = PEERS[peer]
         try:
             with contextlib.redirect_stdout(sys.stderr):  # exporters talk
-                times = measure(make(torch, model, signal, args), wait, args.runs, args.seconds)
+                run = PEERS[peer][0](torch, model, signal, args)
+                run()  # compilers begin here
+                wait()
         except Exception as error:  # whatever another's code raises: the other peers go on
             failed(peer, spec, batch, error)
             continue
-        yield row(spec, batch, peer, times, args, backend=place, device=device,
-                  peer_version=importlib.import_module(packages[0]).__version__)
+        yield peer, functools.partial(measure, run, wait)
+
+
+def bench_python(torch, spec, model, batch, peers, args):
+    """The rows of those peers that run in this Python."""
+    place = place_of(torch, args)[0]
+    device = torch.cuda.get_device_name() if place == "cuda" else cpu_name()
+    for peer, timer in timers(torch, spec, model, batch, peers, args):
+        package = importlib.import_module(PEERS[peer][1][0])
+        yield row(spec, batch, peer, timer(args.runs, args.seconds), args, backend=place,
+                  device=device, peer_version=package.__version__)
 
 
 def bench_crate(spec, batch, crate, args):

@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How long psgvit-bench's rows take beside the fastest of the peers (bench_peers.py), as a table:
-row by row, the peers between two halves of our own runs, so that both see the same machine.
+"""How long psgvit-bench's rows take beside the fastest of the peers (bench_peers.py), as a table.
+They run in turns, so that whatever else the machine does meets all of them.
 
-    bench_ratios.py --tools BIN [--isa LEVEL] [--threads N] [--runs N] [--rows LIST] [--peers LIST]
+    bench_ratios.py --tools BIN [--isa LEVEL] [--precision f32|bf16] [--threads N] [--rows LIST]
+                    [--peers LIST] [--turns N] [--runs N]
 
-A row is MODEL@BATCH, such as osf-base@4 or eegpt:58x1024:8@8. With --isa avx2 or avx512 PyTorch and
-OpenVINO are held to it, too (ONEDNN_MAX_CPU_ISA, MKL_ENABLE_INSTRUCTIONS); ONNX Runtime has no such
-switch. Times are medians in milliseconds; `ratio` is ours by the fastest peer's, `by min` the same
-of the least times, which neighbours disturb less; `cls` is ours where an OSF's CLS alone is wanted,
-what a peer then leaves out being nothing. The Python that runs this runs the peers.
+A row is MODEL@BATCH, such as osf-base@4 or eegpt:58x1024:8@8. In each turn everyone has --runs
+runs, of a peer no more than 3 where those take 2 seconds. Times are medians of all runs in
+milliseconds, with the least in brackets; `ratio` is the median over the turns of ours by the
+fastest peer's, `by min` that of the least times, which neighbours disturb less; `cls` is ours where
+an OSF's CLS alone is wanted, what a peer then leaves out being nothing. The Python that runs this
+runs the peers.
+
+With --isa avx2 or avx512 PyTorch and OpenVINO are told to stay below it, too (ONEDNN_MAX_CPU_ISA,
+MKL_ENABLE_INSTRUCTIONS, ATEN_CPU_CAPABILITY). ONNX Runtime has no such switch, and OpenVINO obeys
+in part: its layers that say gemm_mlas (get_runtime_model()) ask the CPU themselves.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -19,88 +26,115 @@ import statistics
 import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+import bench_peers
+
 ROWS = ("osf-base@1,osf-base@4,osf-base@16,eegpt:4x1000@1,eegpt:22x1000@1,eegpt:64x1000@1,"
         "eegpt:22x4000@1,eegpt:58x1024:8@8")
-HELD = {"avx2": "AVX2", "avx512": "AVX512"}  # MKL's names
-ONEDNN = {"avx2": "AVX2", "avx512": "AVX512_CORE"}
-SECONDS = 6  # of a peer at a row
+HELD = {"avx2": ("AVX2", "AVX2", "avx2"), "avx512": ("AVX512_CORE", "AVX512", "avx512")}
+SWITCHES = ("ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "ATEN_CPU_CAPABILITY")
+SECONDS = 2  # of a peer in a turn
 
 
-def output_of(command, env=None):
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=env, text=True, check=False)
+def ours(args, model, batch, *more):
+    """The milliseconds of each run."""
+    command = [args.tools / "psgvit-bench", model, "--batch", batch, "--backend", "cpu", "--isa",
+               args.isa, "--precision", args.precision, "--threads", args.threads, "--runs",
+               args.runs, "--json", *more]
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True,
+                          check=False)
     if done.returncode:
         sys.exit(f"bench_ratios.py: {command[0]} ended with {done.returncode}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)[0]["times_ms"]
 
 
-def ours(args, model, batch, runs, *more):
-    command = [args.tools / "psgvit-bench", model, "--batch", batch, "--backend", "cpu", "--isa",
-               args.isa, "--threads", str(args.threads), "--runs", str(runs), "--json", *more]
-    return output_of([str(word) for word in command])[0]
+def measure(args, torch, model, batch):
+    """Of `psgvit`, and of each peer that runs the row: the times of each turn."""
+    spec = bench_peers.Spec(model)
+    opened = spec.open(torch, None).to(*bench_peers.place_of(torch, args))
+    peers = dict(bench_peers.timers(torch, spec, opened, batch, args.peers, args))
+    times = {"psgvit": [], **{peer: [] for peer in peers}}
+    for _ in range(args.turns):
+        times["psgvit"].append(ours(args, model, batch))
+        for peer, timer in peers.items():
+            times[peer].append(timer(args.runs, SECONDS, warm_up=1))
+    return times
 
 
-def peers(args, model, batch):
-    env = dict(os.environ)
-    if args.isa in HELD:
-        env.update(ONEDNN_MAX_CPU_ISA=ONEDNN[args.isa], MKL_ENABLE_INSTRUCTIONS=HELD[args.isa])
-    command = [sys.executable, str(HERE / "bench_peers.py"), model, "--batch", batch, "--peers",
-               args.peers, "--threads", str(args.threads), "--runs", str(args.runs), "--seconds",
-               str(SECONDS)]
-    return {row["peer"]: row for row in output_of(command, env)}
+def median_of(turns):
+    return statistics.median(sum(turns, []))
 
 
-def measure(args, model, batch):
-    """Our row, with the times of both halves, and the peers' rows by name."""
-    half = (args.runs + 1) // 2
-    first = ours(args, model, batch, half)
-    others = peers(args, model, batch)
-    times = first["times_ms"] + ours(args, model, batch, half)["times_ms"]
-    first.update(times_ms=times, median_ms=statistics.median(times), min_ms=min(times))
-    if model.startswith("osf-"):
-        first["cls_ms"] = ours(args, model, batch, half, "--outputs", "cls")["median_ms"]
-    return first, others
+def least_of(turns):
+    return min(map(min, turns))
 
 
-def line(name, own, others, names):
-    cells = [name, f"{own['median_ms']:.1f}",
-             f"{own['cls_ms']:.1f}" if "cls_ms" in own else ""]
-    cells += [f"{others[n]['median_ms']:.1f}" if n in others else "-" for n in names]
-    if not others:
+def line(model, batch, times, cls, names):
+    def cell(name):
+        if name not in times:
+            return "-"
+        return f"{median_of(times[name]):.1f} [{least_of(times[name]):.1f}]"
+
+    cells = [f"{model} B={batch}", cell("psgvit"), f"{cls:.1f}" if cls else "", *map(cell, names)]
+    if len(times) == 1:
         return cells + ["-", "-", "-"]
-    fastest = min(others, key=lambda n: others[n]["median_ms"])
-    least = min(row["min_ms"] for row in others.values())
-    return cells + [fastest, f"{own['median_ms'] / others[fastest]['median_ms']:.2f}",
-                    f"{own['min_ms'] / least:.2f}"]
+    fastest = min(times.keys() - {"psgvit"}, key=lambda name: median_of(times[name]))
+    ratios = [statistics.median(a) / statistics.median(b)
+              for a, b in zip(times["psgvit"], times[fastest])]
+    least = min(least_of(turns) for name, turns in times.items() if name != "psgvit")
+    return cells + [fastest, f"{statistics.median(ratios):.2f}",
+                    f"{least_of(times['psgvit']) / least:.2f}"]
 
 
 def show(cells):
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    positive = bench_peers.positive
     parser.add_argument("--tools", type=pathlib.Path, required=True, metavar="BIN")
     parser.add_argument("--isa", default="auto", metavar="LEVEL")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
-    parser.add_argument("--runs", type=int, default=16, metavar="N")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--threads", type=positive, default=len(os.sched_getaffinity(0)),
+                        metavar="N")
     parser.add_argument("--rows", default=ROWS, metavar="LIST")
     parser.add_argument("--peers", default="pytorch,pytorch-compiled,onnxruntime,openvino",
                         metavar="LIST")
+    parser.add_argument("--turns", type=positive, default=4, metavar="N")
+    parser.add_argument("--runs", type=positive, default=4, metavar="N")
+    parser.set_defaults(backend="cpu", crates={})
     args = parser.parse_args()
-    names = args.peers.split(",")
-    rows = [row.partition("@")[::2] for row in args.rows.split(",")]
-    if args.runs < 1 or args.threads < 1 or not all(model and batch for model, batch in rows):
-        parser.error("--runs and --threads are numbers from 1, --rows is MODEL@BATCH,...")
-    load = os.getloadavg()[0]
-    print(f"{args.threads} threads, isa {args.isa}, f32, milliseconds (median of {args.runs}); "
-          f"load average at the beginning {load:.1f}\n")
+    args.peers = args.peers.split(",")
+    args.rows = [row.partition("@")[::2] for row in args.rows.split(",")]
+    unknown = [peer for peer in args.peers if peer not in bench_peers.PEERS]
+    if unknown:
+        known = ", ".join(bench_peers.PEERS)
+        parser.error(f"--peers: expected some of {known}, found {unknown[0]}")
+    if not all(model and batch.isdigit() for model, batch in args.rows):
+        parser.error("--rows: expected MODEL@BATCH,...")
+    return args
+
+
+def main():
+    args = arguments()
+    os.environ.update(zip(SWITCHES, HELD.get(args.isa, ())))
+    names = args.peers
+    reasons = bench_peers.available(args)
+    args.peers = [peer for peer in names if not reasons[peer]]
+    for peer in set(names) - set(args.peers):
+        print(f"{peer}: {reasons[peer]}", file=sys.stderr)
+    torch = bench_peers.prepared_torch(args) if args.peers else None
+    print(f"{args.threads} threads, isa {args.isa}, {args.precision}, milliseconds (median [least] "
+          f"of {args.turns} turns); load average at the beginning {os.getloadavg()[0]:.1f}\n")
     show(["row", "psgvit", "cls", *names, "fastest peer", "ratio", "by min"])
     show(["---"] * (len(names) + 6))
-    for model, batch in rows:
-        own, others = measure(args, model, batch)
-        show(line(f"{model} B={batch}", own, others, names))
+    with torch.inference_mode() if torch else contextlib.nullcontext():
+        for model, batch in args.rows:
+            times = measure(args, torch, model, int(batch))
+            cls = model.startswith("osf-") and median_of([ours(args, model, batch, "--outputs",
+                                                               "cls")])
+            show(line(model, batch, times, cls, names))
 
 
 if __name__ == "__main__":

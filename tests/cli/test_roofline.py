@@ -19,10 +19,30 @@ ROW = {"model": "osf-nano", "batch": 2, "outputs": "cls", "backend": "vulkan", "
        "isa": "", "precision": "f32", "threads": 1, "min_ms": 4.0, "median_ms": 5.0,
        "profile": [{"flops": 500_000_000, "bytes": 1_000_000, "count": 3},
                    {"flops": 0, "bytes": 2_000_000, "count": 1}]}
-PEER = """import json, os, sys
-print(json.dumps([{"peer": name, "median_ms": ms, "min_ms": ms / 2} for name, ms in
-                  (("pytorch", 4000.0), ("openvino", 2000.0))]
-                 if os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX2" else []))
+# Stands in for bench_peers.py: peers of 40 and 20 ms, half of it in a turn's first run, five times
+# as much in the second turn.
+PEERS = """import os, types
+PEERS = {"pytorch": 40.0, "pytorch-compiled": 0, "onnxruntime": 0, "openvino": 20.0}
+class Spec:
+    def __init__(self, name): self.name = name
+    def open(self, torch, repository): return types.SimpleNamespace(to=lambda *place: self)
+positive = int
+def place_of(torch, args): return "cpu", None
+def available(args): return {peer: "" if PEERS[peer] else "no package" for peer in args.peers}
+def prepared_torch(args):
+    assert os.environ["ONEDNN_MAX_CPU_ISA"] == os.environ["MKL_ENABLE_INSTRUCTIONS"] == "AVX2"
+    class Torch:
+        def inference_mode(self): return open(os.devnull)
+    return Torch()
+def timers(torch, spec, model, batch, peers, args):
+    assert batch == 2 and "onnxruntime" not in peers
+    def timer(peer):
+        turns = iter((1.0, 5.0, 1.0))
+        def times(runs, seconds, warm_up):
+            factor = next(turns)
+            return [factor * PEERS[peer] / 2, *[factor * PEERS[peer]] * (runs - 1)]
+        return times
+    return [(peer, timer(peer)) for peer in peers]
 """
 
 
@@ -81,23 +101,40 @@ class Roofline(unittest.TestCase):
 
 
 class Ratios(unittest.TestCase):
-    def test_table(self):
+    def run_ratios(self, *arguments):
         with tempfile.TemporaryDirectory() as folder:
             script = pathlib.Path(folder) / "bench_ratios.py"
             shutil.copy(SCRIPTS / script.name, script)
-            (script.parent / "bench_peers.py").write_text(PEER, encoding="utf-8")
-            done = run(script, "--tools", TOOLS, "--isa", "avx2", "--rows", "osf-nano@2",
-                       "--runs", 3, "--threads", 1, "--peers", "pytorch,onnxruntime,openvino")
+            (script.parent / "bench_peers.py").write_text(PEERS, encoding="utf-8")
+            return run(script, "--tools", TOOLS, *arguments)
+
+    def test_table(self):
+        done = self.run_ratios("--isa", "avx2", "--rows", "osf-nano@2", "--runs", 3, "--turns", 3,
+                               "--threads", 1, "--peers", "pytorch,onnxruntime,openvino")
         if "at most" in done.stderr:  # a CPU without AVX2 can't hold peers to it
             self.assertIn("avx2", done.stderr)
             return
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("onnxruntime: no package\n", done.stderr)
         heads, row = table(done.stdout)
         row = dict(zip(heads, row))
         self.assertEqual((row["pytorch"], row["onnxruntime"], row["openvino"], row["fastest peer"]),
-                         ("4000.0", "-", "2000.0", "openvino"))
-        self.assertAlmostEqual(float(row["ratio"]), float(row["psgvit"]) / 2000, delta=0.006)
+                         ("40.0 [20.0]", "-", "20.0 [10.0]", "openvino"))
+        median, least = (float(word.strip("[]")) for word in row["psgvit"].split())
+        self.assertGreater(least, 0.0)
+        self.assertAlmostEqual(float(row["by min"]), least / 10, delta=0.011)
+        # A median of three turns, of which the second is a fifth of what it would be.
+        self.assertGreaterEqual(float(row["ratio"]), least / 20 / 5 - 0.006)
+        self.assertLessEqual(float(row["ratio"]), 50 * median / 20)
         self.assertGreater(float(row["cls"]), 0.0)
+
+    def test_refused(self):
+        for arguments, said in ((("--peers", "pytorch,nobody"), "found nobody"),
+                                (("--rows", "osf-nano"), "MODEL@BATCH"),
+                                (("--precision", "f64"), "f64")):
+            done = self.run_ratios("--isa", "avx2", *arguments)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
 
 
 if __name__ == "__main__":
