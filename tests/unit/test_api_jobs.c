@@ -317,10 +317,12 @@ static void count_calls(void *user, size_t done, size_t total)
     ++*(int *)user;
 }
 
-/* In how many batches 40 epochs are computed that may all be one. */
+/* So many that a batch of all, which takes a team of 12, is moved in and out by several threads. */
+enum { MANY = 100, TEAM = 12 };
+
+/* In how many batches they are computed. */
 static int batches_of_many(int threads, size_t batch)
 {
-    enum { MANY = 40 };
     int batches = 0;
     opened o;
     open_model(&o, 0, threads);
@@ -329,8 +331,9 @@ static int batches_of_many(int threads, size_t batch)
     job.progress = count_calls;
     job.user = &batches;
     job_run(&o.e, &job);
-    for (size_t k = 0; k < MANY; k++)
-        job_assert_true(&o.c, &job, 0, k);
+    for (size_t i = 0; i < o.c.output_count; i++)
+        for (size_t k = 0; k < MANY; k++)
+            job_assert_true(&o.c, &job, i, k);
     job_free(&job);
     close_model(&o);
     return batches;
@@ -343,8 +346,28 @@ static void test_many_at_once(void **state)
     const int suitable = batches_of_many(2, 0);
     assert_true(suitable > 1);
     assert_int_equal(batches_of_many(2, SIZE_MAX), suitable);
-    assert_int_equal(batches_of_many(8, SIZE_MAX), 1);
-    assert_int_equal(batches_of_many(8, 1), 40);
+    assert_int_equal(batches_of_many(TEAM, SIZE_MAX), 1);
+    assert_int_equal(batches_of_many(TEAM, 1), MANY);
+}
+
+/* Whichever thread finds one first: the one that is named is the first in time. */
+static void test_first_of_many(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= TEAM; threads += TEAM - 1) {
+        opened o;
+        open_model(&o, 0, threads);
+        const size_t each = o.c.channels * o.c.samples;
+        test_job job = job_make(&o.c, MANY);
+        float *signal = (float *)(uintptr_t)job.signal; /* allocated by job_make */
+        psgvit_error err;
+        signal[63 * each] = signal[40 * each] = signal[21 * each + 5] = NAN;
+        assert_int_equal(job_encode(&o.e, &job, &err), PSGVIT_E_INPUT);
+        job_assert_says(&err, PSGVIT_E_INPUT, "epoch 21, channel 0 ");
+        job_assert_says(&err, PSGVIT_E_INPUT, "sample 5 is NaN");
+        job_free(&job);
+        close_model(&o);
+    }
 }
 
 int main(void)
@@ -354,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_nothing_beyond),
         cmocka_unit_test(test_no_epochs), cmocka_unit_test(test_callbacks),
         cmocka_unit_test(test_reentrant), cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_first_of_many),
     };
     return cmocka_run_group_tests_name("api: jobs", tests, NULL, NULL);
 }
