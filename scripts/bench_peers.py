@@ -255,10 +255,9 @@ def available(args):
 
 # ---- measuring ----------------------------------------------------------------------------------
 
-def measure(run, wait, runs, seconds, warm_up=WARM_UP):
-    """Milliseconds of each run, after some that are not timed."""
-    for _ in range(warm_up):
-        run()
+def measure(run, wait, runs, seconds):
+    """Milliseconds of each run, after one that is not timed, and the one that timers() had."""
+    run()
     wait()
     times, begin = [], time.perf_counter()
     while len(times) < runs:
@@ -305,21 +304,29 @@ def place_of(torch, args):
     return {"cpu": "cpu", "gpu": "cuda"}[args.backend], dtypes[args.precision]
 
 
+@contextlib.contextmanager
+def left_out_if_it_fails(peer, spec, batch):
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # exporters talk
+            yield
+    except Exception as error:  # whatever another's code raises: the other peers go on
+        failed(peer, spec, batch, error)
+
+
 def timers(torch, spec, model, batch, peers, args):
     """Of each peer that runs in this Python its name and measure(), all but runs and seconds."""
     place, dtype = place_of(torch, args)
     signal = torch.randn((batch, spec.channels, spec.samples)).clamp(-6, 6).to(place, dtype)
     wait = torch.cuda.synchronize if place == "cuda" else lambda: None
     for peer in peers:
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # exporters talk
-                run = PEERS[peer][0](torch, model, signal, args)
-                run()  # compilers begin here
-                wait()
-        except Exception as error:  # whatever another's code raises: the other peers go on
-            failed(peer, spec, batch, error)
-            continue
-        yield peer, functools.partial(measure, run, wait)
+        timer = None
+        with left_out_if_it_fails(peer, spec, batch):
+            run = PEERS[peer][0](torch, model, signal, args)
+            run()  # compilers begin here
+            wait()
+            timer = functools.partial(measure, run, wait)
+        if timer:
+            yield peer, timer
 
 
 def bench_python(torch, spec, model, batch, peers, args):
@@ -327,9 +334,13 @@ def bench_python(torch, spec, model, batch, peers, args):
     place = place_of(torch, args)[0]
     device = torch.cuda.get_device_name() if place == "cuda" else cpu_name()
     for peer, timer in timers(torch, spec, model, batch, peers, args):
-        package = importlib.import_module(PEERS[peer][1][0])
-        yield row(spec, batch, peer, timer(args.runs, args.seconds), args, backend=place,
-                  device=device, peer_version=package.__version__)
+        times = None
+        with left_out_if_it_fails(peer, spec, batch):
+            times = timer(args.runs, args.seconds)
+        if times:
+            package = importlib.import_module(PEERS[peer][1][0])
+            yield row(spec, batch, peer, times, args, backend=place, device=device,
+                      peer_version=package.__version__)
 
 
 def bench_crate(spec, batch, crate, args):

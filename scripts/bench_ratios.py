@@ -18,7 +18,6 @@ MKL_ENABLE_INSTRUCTIONS, ATEN_CPU_CAPABILITY). ONNX Runtime has no such switch, 
 in part: its layers that say gemm_mlas (get_runtime_model()) ask the CPU themselves.
 """
 import argparse
-import contextlib
 import json
 import os
 import pathlib
@@ -56,7 +55,7 @@ def measure(args, torch, model, batch):
     for _ in range(args.turns):
         times["psgvit"].append(ours(args, model, batch))
         for peer, timer in peers.items():
-            times[peer].append(timer(args.runs, SECONDS, warm_up=1))
+            times[peer].append(timer(args.runs, SECONDS))
     return times
 
 
@@ -74,7 +73,7 @@ def line(model, batch, times, cls, names):
             return "-"
         return f"{median_of(times[name]):.1f} [{least_of(times[name]):.1f}]"
 
-    cells = [f"{model} B={batch}", cell("psgvit"), f"{cls:.1f}" if cls else "", *map(cell, names)]
+    cells = [f"{model} B={batch}", cell("psgvit"), cls, *map(cell, names)]
     if len(times) == 1:
         return cells + ["-", "-", "-"]
     fastest = min(times.keys() - {"psgvit"}, key=lambda name: median_of(times[name]))
@@ -122,18 +121,22 @@ def main():
     names = args.peers
     reasons = bench_peers.available(args)
     args.peers = [peer for peer in names if not reasons[peer]]
-    for peer in set(names) - set(args.peers):
-        print(f"{peer}: {reasons[peer]}", file=sys.stderr)
-    torch = bench_peers.prepared_torch(args) if args.peers else None
+    for peer in names:
+        if reasons[peer]:
+            print(f"{peer}: {reasons[peer]}", file=sys.stderr)
+    if not args.peers:
+        sys.exit("bench_ratios.py: none of the peers is there")
+    torch = bench_peers.prepared_torch(args)
     print(f"{args.threads} threads, isa {args.isa}, {args.precision}, milliseconds (median [least] "
           f"of {args.turns} turns); load average at the beginning {os.getloadavg()[0]:.1f}\n")
     show(["row", "psgvit", "cls", *names, "fastest peer", "ratio", "by min"])
     show(["---"] * (len(names) + 6))
-    with torch.inference_mode() if torch else contextlib.nullcontext():
+    with torch.inference_mode():
         for model, batch in args.rows:
             times = measure(args, torch, model, int(batch))
-            cls = model.startswith("osf-") and median_of([ours(args, model, batch, "--outputs",
-                                                               "cls")])
+            cls = ""
+            if model.startswith("osf-"):
+                cls = f"{statistics.median(ours(args, model, batch, '--outputs', 'cls')):.1f}"
             show(line(model, batch, times, cls, names))
 
 
