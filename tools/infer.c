@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void infer_warn(const infer_session *s, const char *format, ...)
 {
@@ -61,15 +62,38 @@ static int name_channels(infer_session *s, cli_failure *failure)
     return CLI_DONE;
 }
 
+/* And the hash of its config, "unknown" if that changes meanwhile; what it must be is the library's
+ * to say. */
+static int open_encoder(infer_session *s, cli_failure *failure)
+{
+    const infer_options *o = &s->options;
+    struct stat st;
+    model_hash *config = NULL;
+    const char *reason;
+    bool regular = o->config && stat(o->config, &st) == 0 && S_ISREG(st.st_mode);
+    int code = regular ? model_hash_start(&config, o->config, failure) : CLI_DONE;
+    psgvit_error err;
+    if (!code && s->kind->open(&s->encoder, s->device, o, &err))
+        code = cli_fail_status(failure, &err);
+    if (config)
+        model_hash_loaded(config);
+    if (config)
+        model_hash_finish(config, s->config_sha256, &reason);
+    else if (o->config)
+        strcpy(s->config_sha256, "unknown");
+    model_hash_close(&config);
+    return code;
+}
+
 static int open_model(infer_session *s, cli_failure *failure)
 {
     int code = model_hash_start(&s->hash, s->options.model, failure);
     if (code)
         return code;
     double start = cli_clock();
-    psgvit_error err;
-    if (s->kind->open(&s->encoder, s->device, &s->options, &err))
-        return cli_fail_status(failure, &err);
+    code = open_encoder(s, failure);
+    if (code)
+        return code;
     s->timings.load = cli_clock() - start;
     model_hash_loaded(s->hash);
     s->kind->describe(s->encoder, &s->facts);

@@ -99,7 +99,8 @@ typedef struct infer_session {
     linear_head *head;
     char *settings; /* metadata `options` */
     model_hash *hash;
-    char sha256[MODEL_HASH_TEXT]; /* "": not known yet */
+    char sha256[MODEL_HASH_TEXT];        /* "": not known yet */
+    char config_sha256[MODEL_HASH_TEXT]; /* of -c; "": there is none */
     manifest *manifest;
     struct infer_reader *readers[INFER_READERS];
     size_t reader_count;

@@ -33,8 +33,8 @@
     "input\n"                                                                                      \
     "      --shard i/n        only the inputs i, i + n, i + 2n ..., from 0; --shard slurm finds\n" \
     "                         i and n out from the Slurm array that the process is a task of\n"    \
-    "      --resume           skip what is complete and of the same making: model, precision,\n"   \
-    "                         version, options, and an input that is not newer\n"
+    "      --resume           skip what is complete and of the same making: model, config,\n"      \
+    "                         precision, version, options, and an input that is not newer\n"
 
 #define INFER_HELP_DEVICE(epochs)                                                                  \
     "      --backend B        auto (default), cpu or vulkan; auto takes a GPU if there is one\n"   \

@@ -118,6 +118,9 @@ void infer_put_entries(const infer_session *s, writer_content *content, const ch
     };
     content->entry_count = sizeof entries / sizeof *entries;
     memcpy(content->entries, entries, sizeof entries);
+    if (s->config_sha256[0])
+        content->entries[content->entry_count++] =
+            (writer_entry){"config_sha256", s->config_sha256};
 }
 
 /* ---- --resume -------------------------------------------------------------------------------- */
@@ -144,15 +147,16 @@ static bool compare(const infer_session *s, size_t index, const char *inputs, co
         {"inputs", inputs},
         {"options", s->settings},
         {"source_bytes", bytes},
+        {"config_sha256", s->config_sha256[0] ? s->config_sha256 : NULL},
         {"head_sha256", NULL},
     };
     const writer_entry edf[] = {{"prep", psgvit_prep_name(prep)}, {"prep_version", prep_version}};
     resume_wanted wanted = {
-        .entries = entries, .count = 7, .entries_if_there = edf, .count_if_there = 2};
+        .entries = entries, .count = 8, .entries_if_there = edf, .count_if_there = 2};
     for (size_t i = 0; s->head && i < s->head->entry_count; i++)
         if (!strcmp(s->head->entries[i].key, "head_sha256")) {
-            entries[7].value = s->head->entries[i].value;
-            wanted.count = 8;
+            entries[8].value = s->head->entries[i].value;
+            wanted.count = 9;
         }
     for (size_t i = 0; i < WRITER_TENSORS; i++) {
         wanted.tensor = s->kind->syntax.outputs[i];
@@ -175,7 +179,8 @@ bool infer_is_complete(infer_session *s, size_t index, size_t *epochs)
             return false;
     }
     infer_know_hash(s);
-    if (stat(infer_sample(s, index)->path, &st) != 0 || !strcmp(s->sha256, "unknown"))
+    if (stat(infer_sample(s, index)->path, &st) != 0 || !strcmp(s->sha256, "unknown") ||
+        !strcmp(s->config_sha256, "unknown"))
         return false;
     snprintf(bytes, sizeof bytes, "%lld", (long long)st.st_size);
     char *inputs = infer_inputs_entry(s, index);

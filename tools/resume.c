@@ -31,7 +31,8 @@ static bool has_entries(const resume_wanted *wanted,
 {
     for (size_t i = 0; i < wanted->count; i++) {
         const char *found = find(metadata, wanted->entries[i].key);
-        if (!found || strcmp(found, wanted->entries[i].value) != 0)
+        const char *value = wanted->entries[i].value;
+        if (!found != !value || (found && strcmp(found, value) != 0))
             return false;
     }
     for (size_t i = 0; i < wanted->count_if_there; i++) {

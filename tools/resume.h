@@ -17,7 +17,7 @@ bool resume_can_read(writer_format format);
 /* What a complete output has. */
 typedef struct resume_wanted {
     const char *tensor;                   /* the name of one */
-    const writer_entry *entries;          /* [count] of the metadata */
+    const writer_entry *entries;          /* [count] of the metadata; NULL: no such key */
     const writer_entry *entries_if_there; /* [count_if_there]: these values, or no such key */
     size_t count, count_if_there;
 } resume_wanted;

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Many files: sample lists, shards, the manifest, --resume, and what of a list can be wrong."""
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import time
 
-from harness import BIN, Case, main, np
+from harness import BIN, CONFIG, Case, main, np
 
 SLURM = "SLURM_ARRAY_TASK_"
 
@@ -344,6 +345,30 @@ class Resume(Lists):
         os.link(other, "same.safetensors")  # its content is what matters, not its name
         self.assertEqual(self.redone(model="same.safetensors"), [])
         self.assertEqual(self.redone("--alias", "ECG=x"), everything)
+
+    def test_changed_config(self):
+        """-c is part of the making: another content, or none, is another output; the same content
+        by another name isn't."""
+        def redone(*args, tool=self.eegpt_infer, inputs=("eeg.bin",)):
+            made = json.loads(tool("-o", "c/", "--resume", "--json", *args, *inputs).stdout)
+            return made["inputs"][0]["status"] == "done"
+        def config(name, **changes):
+            self.write(name, json.dumps({**CONFIG, **changes}))
+            return "-c", name
+        for name in "a.json", "same.json":
+            config(name)
+        config("heads.json", num_heads=1)
+        for args, expected in [((), True), (("-c", "a.json"), True), (("-c", "same.json"), False),
+                               (("-c", "heads.json"), True), (("-c", "heads.json"), False),
+                               (("-c", "a.json"), True), ((), True), ((), False)]:
+            self.assertEqual(redone(*args), expected, args)
+        with open("a.json", "rb") as f:
+            redone("-c", "a.json")
+            self.assertEqual(self.metadata("c/eeg.safetensors")["config_sha256"],
+                             hashlib.sha256(f.read()).hexdigest())
+        osf = ["-c", str(self.root / "osf.json")]
+        for args, expected in [((), True), (osf, True), (osf, False), ((), True)]:
+            self.assertEqual(redone(*args, tool=self.infer, inputs=["n0.bin"]), expected)
 
     def test_other_outputs(self):
         """An output that is not in the file is not done."""
