@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 void infer_know_hash(infer_session *s)
 {
@@ -153,6 +152,8 @@ static bool compare(const infer_session *s, size_t index, const char *inputs, co
     const writer_entry edf[] = {{"prep", psgvit_prep_name(prep)}, {"prep_version", prep_version}};
     resume_wanted wanted = {
         .entries = entries, .count = 8, .entries_if_there = edf, .count_if_there = 2};
+    if (s->options.page.path) /* which shows the stages of a head, if there was one */
+        wanted.count = 9;
     for (size_t i = 0; s->head && i < s->head->entry_count; i++)
         if (!strcmp(s->head->entries[i].key, "head_sha256")) {
             entries[8].value = s->head->entries[i].value;
@@ -168,16 +169,28 @@ static bool compare(const infer_session *s, size_t index, const char *inputs, co
     return true;
 }
 
+/* Are those that are wanted of the embeddings' own run? It writes the embeddings' last byte before
+ * theirs: an older one was made with what was there before. */
+static bool has_companions(const infer_session *s, size_t index)
+{
+    struct stat embeddings, st;
+    if (stat(targets_path(&s->targets, TARGET_EMBEDDINGS, index), &embeddings) != 0)
+        return false;
+    for (int kind = TARGET_EMBEDDINGS + 1; kind < TARGET_KINDS; kind++) {
+        const char *path = targets_path(&s->targets, (target_kind)kind, index);
+        if (path &&
+            (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || resume_is_newer(&embeddings, &st)))
+            return false;
+    }
+    return true;
+}
+
 bool infer_is_complete(infer_session *s, size_t index, size_t *epochs)
 {
     struct stat st;
     char bytes[24];
-    /* The embeddings get their name last: where they are, the rest was. It may have gone since. */
-    for (int kind = TARGET_EMBEDDINGS; kind < TARGET_KINDS; kind++) {
-        const char *path = targets_path(&s->targets, (target_kind)kind, index);
-        if (path && access(path, F_OK) != 0)
-            return false;
-    }
+    if (!has_companions(s, index))
+        return false;
     infer_know_hash(s);
     if (stat(infer_sample(s, index)->path, &st) != 0 || !strcmp(s->sha256, "unknown") ||
         !strcmp(s->config_sha256, "unknown"))

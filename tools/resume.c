@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { HEAD_BYTES = 1 << 20 }; /* of a JSON file: far more than metadata and shapes have */
 
@@ -18,7 +17,7 @@ bool resume_can_read(writer_format format)
     return format == WRITER_SAFETENSORS || format == WRITER_JSON;
 }
 
-static bool is_newer(const struct stat *a, const struct stat *b)
+bool resume_is_newer(const struct stat *a, const struct stat *b)
 {
     return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec > b->st_mtim.tv_sec
                                                   : a->st_mtim.tv_nsec > b->st_mtim.tv_nsec;
@@ -118,7 +117,7 @@ bool resume_is_complete(const char *output, writer_format format, const char *in
 {
     struct stat made, source;
     if (stat(output, &made) != 0 || !S_ISREG(made.st_mode) || stat(input, &source) != 0 ||
-        !S_ISREG(source.st_mode) || is_newer(&source, &made))
+        !S_ISREG(source.st_mode) || resume_is_newer(&source, &made))
         return false;
     return format == WRITER_SAFETENSORS ? check_safetensors(output, wanted, epochs)
                                         : check_json(output, wanted, epochs);

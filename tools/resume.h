@@ -11,6 +11,8 @@
 
 #include "writer.h"
 
+#include <sys/stat.h>
+
 /* Formats that carry metadata. */
 bool resume_can_read(writer_format format);
 
@@ -21,6 +23,9 @@ typedef struct resume_wanted {
     const writer_entry *entries_if_there; /* [count_if_there]: these values, or no such key */
     size_t count, count_if_there;
 } resume_wanted;
+
+/* By the time of the last change of its content, is `a` newer than `b`? */
+bool resume_is_newer(const struct stat *a, const struct stat *b);
 
 /* True if `output` has all that and `input` is no newer; *epochs becomes the number of its epochs.
  * Whatever can't be read is not complete. */

@@ -415,6 +415,31 @@ class Beside(Edf):
         self.assertEqual(statuses, [["skipped", "skipped"], ["skipped", "done"],
                                     ["skipped", "skipped"]])
 
+    def test_resumed(self):
+        """A hypnogram or a page that embeddings written since did not bring along is made anew."""
+        st.save_file({"head.weight": -self.weight, "head.bias": np.zeros(len(self.weight), "f4")},
+                     "other.safetensors")
+        beside = ["--hypnogram", "o.tsv", "--report", "o.html"]
+
+        def status(head, *more):
+            head = ["--head", head] if head else []
+            report = self.infer("-q", *head, *more, "-o", "o.safetensors", "--resume", "--json",
+                                "night.edf").stdout
+            return json.loads(report)["inputs"][0]["status"]
+        self.assertEqual(status("head.safetensors", *beside), "done")
+        self.assertEqual(status("head.safetensors", *beside), "skipped")
+        with open("o.tsv", "rb") as f:
+            first = f.read()
+        self.assertEqual(status("other.safetensors"), "done")
+        for kind in beside[:2], beside[2:]:
+            self.assertEqual(status("other.safetensors", *kind), "done")
+            self.assertEqual(status("other.safetensors", *kind), "skipped")
+        with open("o.tsv", "rb") as f:
+            self.assertNotEqual(f.read(), first)
+        self.assertEqual(status(None), "skipped")  # the embeddings are those of any head
+        self.assertEqual(status(None, *beside[2:]), "done")  # the page isn't
+        self.assertEqual(status(None, *beside[2:]), "skipped")
+
     def test_eegpt(self):
         """There the mean of the features stands for an epoch."""
         weight = np.random.default_rng(2).standard_normal((2, 64), dtype="f4")
