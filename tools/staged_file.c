@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -280,6 +281,23 @@ int staged_file_write(staged_file *file, uint64_t offset, const void *bytes, siz
     return CLI_DONE;
 }
 
+/* All of it, though standard output may be one that does not block, or a signal come (which ends
+ * the process by an alarm, if it has to). Returns 0 or the errno. */
+static int put_out(const char *bytes, size_t size)
+{
+    struct pollfd ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    while (size > 0) {
+        ssize_t n = write(STDOUT_FILENO, bytes, size);
+        if (n < 0 && errno == EAGAIN)
+            n = poll(&ready, 1, -1) < 0 ? -1 : 0;
+        if (n < 0 && errno != EINTR)
+            return errno;
+        bytes += n < 0 ? 0 : n;
+        size -= n < 0 ? 0 : (size_t)n;
+    }
+    return 0;
+}
+
 /* Returns 0 or the errno. */
 static int copy_out(int from)
 {
@@ -294,13 +312,7 @@ static int copy_out(int from)
             error = errno == EINTR ? 0 : errno;
             continue;
         }
-        for (ssize_t done = 0; done < n && !error;) {
-            ssize_t put = write(STDOUT_FILENO, piece + done, (size_t)(n - done));
-            if (put >= 0)
-                done += put;
-            else if (errno != EINTR)
-                error = errno;
-        }
+        error = put_out(piece, (size_t)n);
         at += n;
     }
     free(piece);

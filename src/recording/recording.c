@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,19 @@ static psgvit_status grow(pv_source *source, size_t *capacity, psgvit_error *err
     return PSGVIT_OK;
 }
 
+/* read(), but what a descriptor that does not block has not got yet is waited for. */
+static ssize_t read_some(int fd, void *memory, size_t bytes)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        ssize_t n = read(fd, memory, bytes);
+        if (n >= 0 || (errno != EINTR && errno != EAGAIN))
+            return n;
+        if (errno == EAGAIN && poll(&ready, 1, -1) < 0 && errno != EINTR)
+            return -1;
+    }
+}
+
 static psgvit_status read_all(pv_source *source, psgvit_error *err)
 {
     size_t capacity = 0, size = 0;
@@ -88,9 +102,7 @@ static psgvit_status read_all(pv_source *source, psgvit_error *err)
         if (size == capacity)
             PV_TRY(grow(source, &capacity, err));
         size_t part = capacity - size < MOST_AT_ONCE ? capacity - size : MOST_AT_ONCE;
-        ssize_t n = read(source->fd, source->memory + size, part);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = read_some(source->fd, source->memory + size, part);
         if (n < 0)
             return pv_fail_errno(err, PSGVIT_E_INPUT, source->name, "cannot be read");
         if (n == 0)

@@ -7,10 +7,13 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
+import time
 import unittest
 
 from harness import BIN, Case, main, np
+from waiting import wait_for_handlers
 
 
 class Formats(Case):
@@ -154,6 +157,36 @@ class StandardOutput(Case):
                 self.infer("-o", "-", "--format", suffix, "night.bin", stdout=f)
             with open("redirected", "rb") as f:
                 self.assertEqual(p.stdout, f.read(), suffix)
+
+    def test_not_blocking(self):
+        """A standard input that has nothing yet, and a standard output that takes nothing now."""
+        np.tile(self.night, (100, 1, 1)).tofile("long.bin")
+        command = [BIN / "osf-infer", "-q", "-m", self.osf, "-o", "-", "--format", "npy"]
+        expected = self.infer("-q", "-o", "-", "--format", "npy", "long.bin").stdout
+        self.assertGreater(len(expected), 1 << 17)  # more than a pipe holds
+        p = subprocess.Popen([*command, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             preexec_fn=lambda: [os.set_blocking(fd, False) for fd in (0, 1)])
+        wait_for_handlers(p)
+        time.sleep(0.2)
+        with open("long.bin", "rb") as f:
+            shutil.copyfileobj(f, p.stdin)
+        p.stdin.close()
+        time.sleep(0.2)
+        got = p.stdout.read()
+        p.stdout.close()
+        self.assertEqual((p.wait(), got == expected), (0, True))
+
+    def test_interrupted_not_blocking(self):
+        """What waits so is ended by a signal."""
+        read, write = os.pipe()
+        p = subprocess.Popen([BIN / "osf-infer", "-q", "-m", self.osf, "-o", "o.npy", "-"],
+                             stdin=read, stderr=subprocess.DEVNULL,
+                             preexec_fn=lambda: os.set_blocking(0, False))
+        wait_for_handlers(p)
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(60), 130)
+        os.close(read)
+        os.close(write)
 
     def test_nothing_from_a_failure(self):
         night = self.night.copy()
