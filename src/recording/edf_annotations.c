@@ -99,6 +99,11 @@ static psgvit_status add_record(pv_edf *edf, size_t r, double onset, size_t *cap
                            "%s: onset of data record %zu: expected more than %.17g s, that of the "
                            "one before, found %.17g s",
                            edf->source->name, r, expected - edf->record_seconds, onset);
+    } else if (onset < -tolerance) { /* its samples lie in no epoch, since the first is at 0 */
+        return pv_fail(err, PSGVIT_E_INPUT,
+                       "%s: onset of data record %zu: expected 0 s or more, since the header tells "
+                       "when the recording starts, found %.17g s",
+                       edf->source->name, r, onset);
     }
     if (edf->segments == *capacity) {
         size_t larger = *capacity ? 2 * *capacity : 16; /* less than twice PV_EDF_MAX_RECORDS */

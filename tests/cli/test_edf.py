@@ -211,6 +211,12 @@ class Gaps(Edf):
         self.infer("-q", "-o", "o.safetensors", "late.edf")  # a second is missing
         self.assertEqual(list(self.tensors("o.safetensors")["epoch_start_s"]), [30, 60])
 
+    def test_before_the_start(self):
+        """What lies before the header's time is in no epoch: it isn't lost without a word."""
+        write_edf("early.edf", psg(), plus="D", onsets=np.arange(SECONDS) - 40)
+        self.infer_fails(3, ["early.edf: onset of data record 0", "expected 0 s or more",
+                             "found -40 s"], "-o", "o.npy", "early.edf")
+
 
 class Bad(Edf):
     def refused(self, code, words, *args):

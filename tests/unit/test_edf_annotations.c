@@ -155,6 +155,10 @@ static void test_refused(void **state)
     refused((const char *const[]){"+3\x14\x14", "+3\x14\x14"}, 2, "onset of data record 1");
     refused((const char *const[]){"+3\x14\x14", ""}, 2,
             "onset of data record 1: expected '+' or '-' and seconds");
+    refused((const char *const[]){"-40\x14\x14", "-39\x14\x14"}, 2,
+            "night.edf: onset of data record 0: expected 0 s or more, since the header tells when "
+            "the recording starts, found -40 s");
+    refused((const char *const[]){"-0.002\x14\x14"}, 1, "found -0.002");
     refused((const char *const[]){"+1e999\x14"}, 1, "onset of data record 0");
     edf_file file;
     psgvit_error err;
