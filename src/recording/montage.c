@@ -135,8 +135,8 @@ static bool find_alias(maker *m, const char *name)
     while (pv_alias_next(&at, label))
         if (pv_search_given(&m->search, label))
             return true;
-    pv_log_line(&m->log, PSGVIT_LOG_INFO, "%s: none of the aliases of %s is among its channels",
-                m->file, name);
+    pv_log_line(&m->log, PSGVIT_LOG_WARNING,
+                "%s: none of the aliases of %s is among its channels", m->file, name);
     return false;
 }
 

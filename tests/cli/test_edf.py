@@ -162,6 +162,9 @@ class Osf(Edf):
                              ("found", "heart"))
             self.assertEqual(channels["EMG_Chin"]["source"], "L Leg - R Leg")
             self.assertIn("heart", self.metadata("o.safetensors")["options"])
+        p = self.infer("--alias", "ECG=haert", "-o", "o.npy", "odd.edf")
+        self.assertIn("osf-infer: warning: odd.edf: none of the aliases of ECG is among its "
+                      "channels", p.stderr)
         self.infer_fails(2, ["alias", "no_such"], "--alias", "no_such=x", "-o", "o.npy", "odd.edf")
         self.infer_fails(3, "none.txt", "--alias", "none.txt", "-o", "o.npy", "odd.edf")
 
