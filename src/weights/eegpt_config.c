@@ -439,7 +439,7 @@ psgvit_status pv_eegpt_config_read(pv_eegpt_config *config, const psgvit_weights
     PV_TRY(pv_expect_kind(weights, "eegpt", err));
     pv_json json;
     pv_eegpt_fields fields;
-    psgvit_status status = pv_config_open(&json, weights, config_json, err);
+    psgvit_status status = pv_config_open(&json, weights, "eegpt", config_json, err);
     if (status == PSGVIT_OK)
         status = pv_eegpt_fields_read(&fields, &json, err);
     if (status == PSGVIT_OK) {

@@ -175,6 +175,8 @@ psgvit_status pv_eegpt_variant(pv_eegpt_config *c, const char *text, size_t *id_
     pv_json own;
     psgvit_status status = pv_json_open(&own, "eegpt", text, err);
     if (status == PSGVIT_OK)
+        status = pv_confirm_kind(&own, "eegpt", err);
+    if (status == PSGVIT_OK)
         status = build(c, &own, id_rank, json, err);
     pv_json_close(&own);
     return status;

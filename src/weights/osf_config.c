@@ -282,7 +282,7 @@ psgvit_status pv_osf_config_read(pv_osf_config *config, const psgvit_weights *we
     *config = (pv_osf_config){0};
     PV_TRY(pv_expect_kind(weights, "osf", err));
     pv_json json;
-    psgvit_status status = pv_config_open(&json, weights, config_json, err);
+    psgvit_status status = pv_config_open(&json, weights, "osf", config_json, err);
     if (status == PSGVIT_OK)
         status = read_with(config, weights, &json, log, err);
     pv_json_close(&json);
@@ -398,6 +398,8 @@ psgvit_status pv_osf_variant(pv_osf_config *c, const char *variant, const char *
                          .samples = RATE * SECONDS};
     pv_json own;
     psgvit_status status = pv_json_open(&own, variants[i].name, text, err);
+    if (status == PSGVIT_OK)
+        status = pv_confirm_kind(&own, "osf", err);
     if (status == PSGVIT_OK)
         status = change(c, &own, err);
     if (status == PSGVIT_OK)

@@ -258,9 +258,20 @@ psgvit_status pv_confirm(const pv_json *json, const char *key, size_t value,
                          : pv_contradiction(json, key, said, value, weights, tensor, err);
 }
 
-psgvit_status pv_config_open(pv_json *json, const psgvit_weights *weights, const char *text,
-                             psgvit_error *err)
+psgvit_status pv_confirm_kind(const pv_json *json, const char *kind, psgvit_error *err)
 {
-    return pv_json_open(json, pv_weights_name(weights),
-                        text ? text : psgvit_weights_metadata(weights, "config"), err);
+    const bool osf = strcmp(kind, "osf") == 0;
+    const cJSON *said = pv_json_find(json, "model");
+    const char *name = cJSON_GetStringValue(said);
+    return name && strcmp(name, osf ? "eegpt" : "osf") == 0
+               ? pv_json_wrong(json, "model", said, osf ? "\"osf\"" : "\"eegpt\"", err)
+               : PSGVIT_OK;
+}
+
+psgvit_status pv_config_open(pv_json *json, const psgvit_weights *weights, const char *kind,
+                             const char *text, psgvit_error *err)
+{
+    PV_TRY(pv_json_open(json, pv_weights_name(weights),
+                        text ? text : psgvit_weights_metadata(weights, "config"), err));
+    return pv_confirm_kind(json, kind, err);
 }

@@ -94,9 +94,14 @@ psgvit_status pv_contradiction(const pv_json *json, const char *key, size_t said
  * lacks is said later. */
 psgvit_status pv_expect_kind(const psgvit_weights *weights, const char *kind, psgvit_error *err);
 
-/* The config of a file: `text`, or NULL for `config` of its metadata, if any. */
-psgvit_status pv_config_open(pv_json *json, const psgvit_weights *weights, const char *text,
-                             psgvit_error *err);
+/* PSGVIT_E_MODEL if the key `model` says that the config is the other kind's. What else it says is
+ * nobody's business: other programs write configs, too. */
+psgvit_status pv_confirm_kind(const pv_json *json, const char *kind, psgvit_error *err);
+
+/* The config of a file, of that kind: `text`, or NULL for `config` of its metadata, if any. Close
+ * it also after a failure. */
+psgvit_status pv_config_open(pv_json *json, const psgvit_weights *weights, const char *kind,
+                             const char *text, psgvit_error *err);
 
 /* What a variant's own config ("nano", ...) and `text` (NULL: nothing more) make together: the
  * config, and it as JSON, to be freed with cJSON_free. */

@@ -505,6 +505,7 @@ static void test_bad_variants(void **state)
         "{\"chan_proj_type\":\"linear\",\"n_chans_target\":20}",
         "{\"embed_dim\":2147483647,\"num_heads\":1,\"mlp_ratio\":1}",
         "{\"patch_module\":\"x\"}",
+        "{\"model\":\"osf\"}",
         "{\"depth\":8",
     };
     psgvit_error err;

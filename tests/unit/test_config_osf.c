@@ -376,6 +376,12 @@ static void test_kinds(void **state)
     pv_eegpt_config c;
     assert_int_equal(pv_eegpt_config_read(&c, m.weights, NULL, NULL, &err), PSGVIT_E_MODEL);
     model_expect_text(err.message, "expected a model of EEGPT, found one of OSF");
+    assert_int_equal(pv_eegpt_config_read(&c, e.weights, "{\"model\":\"osf\"}", NULL, &err),
+                     PSGVIT_E_MODEL);
+    assert_string_equal(err.message,
+                        "memory: config key 'model' is \"osf\", expected \"eegpt\"");
+    assert_string_equal(expect_error(&m, "{\"model\":\"eegpt\"}"),
+                        "memory: config key 'model' is \"eegpt\", expected \"osf\"");
     for (size_t i = 0; i < m.count; i++)
         snprintf(m.tensors[i].name, sizeof m.tensors[i].name, "x%zu", i);
     assert_null(pv_model_kind(model_open(&m), &err));
@@ -401,6 +407,7 @@ static void test_bad_variants(void **state)
     }
     static const char *const wrong[] = {
         "{\"num_leads\":13}",
+        "{\"model\":\"eegpt\"}",
         "{\"seq_len\":100}",
         "{\"depth\":1025}",
         "{\"dim_head\":32}",
