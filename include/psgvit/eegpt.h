@@ -100,7 +100,8 @@ PSGVIT_API void eegpt_encoder_close(eegpt_encoder **encoder);
 typedef struct eegpt_job {
     size_t struct_size;
     const float *signal;      /* [B, C, T] at the model's rate, in the unit of its training data */
-    size_t epochs;            /* B, any number: the library forms batches; 0 does nothing */
+    size_t epochs;            /* B, any number: the library forms batches; 0 does nothing, and
+                                 `signal` may be NULL then */
     size_t samples;           /* T of a window; 0: the config's n_times */
     float *features;          /* [B, P, summary_tokens, D] */
     size_t features_capacity; /* in floats, here and below */

@@ -84,7 +84,8 @@ PSGVIT_API void osf_encoder_close(osf_encoder **encoder);
 typedef struct osf_job {
     size_t struct_size;
     const float *signal;      /* [E, leads, samples], 64 Hz, z-scored; a missing lead is zeros */
-    size_t epochs;            /* E, any number: the library forms batches; 0 does nothing */
+    size_t epochs;            /* E, any number: the library forms batches; 0 does nothing, and
+                                 `signal` may be NULL then */
     size_t samples;           /* T of an epoch; 0: the model's own */
     float *cls;               /* [E, D] */
     size_t cls_capacity;      /* in floats, here and below */

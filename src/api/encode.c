@@ -209,10 +209,10 @@ psgvit_status pv_check_output(const char *name, const float *output, size_t capa
     return PSGVIT_OK;
 }
 
-psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int outputs,
+psgvit_status pv_check_job(const void *signal, size_t epochs, psgvit_nan_policy nan, int outputs,
                            psgvit_error *err)
 {
-    if (!signal)
+    if (!signal && epochs)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "job.signal is NULL");
     if (nan < PSGVIT_NAN_REFUSE || nan > PSGVIT_NAN_PROPAGATE)
         return pv_fail(err, PSGVIT_E_ARGUMENT, "job.nan is %d, expected 0 to %d", (int)nan,

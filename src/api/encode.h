@@ -34,7 +34,7 @@ psgvit_status pv_check_output(const char *name, const float *output, size_t capa
 size_t pv_batch(const pv_pool *pool, size_t asked, size_t sequences, size_t tokens);
 
 /* What is common to osf_job and eegpt_job and can be wrong about it. */
-psgvit_status pv_check_job(const void *signal, psgvit_nan_policy nan, int outputs,
+psgvit_status pv_check_job(const void *signal, size_t epochs, psgvit_nan_policy nan, int outputs,
                            psgvit_error *err);
 
 /* Where a model comes from: a path, or memory. */

@@ -109,7 +109,8 @@ static psgvit_status check(const osf_encoder *e, const osf_job *job, size_t samp
                            psgvit_error *err)
 {
     const osf_info *info = &e->info;
-    PV_TRY(pv_check_job(job->signal, job->nan, job->cls || job->patches || job->mean, err));
+    PV_TRY(pv_check_job(job->signal, job->epochs, job->nan,
+                        job->cls || job->patches || job->mean, err));
     size_t patches = osf_patch_count(e, samples);
     if (!patches)
         return pv_fail(err, PSGVIT_E_INPUT,

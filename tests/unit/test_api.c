@@ -228,8 +228,8 @@ static void test_null_elsewhere(void **state)
 {
     fixture *f = *state;
     psgvit_error err;
-    osf_job job = {.struct_size = sizeof job};
-    eegpt_job ejob = {.struct_size = sizeof ejob};
+    osf_job job = {.struct_size = sizeof job, .epochs = 1};
+    eegpt_job ejob = {.struct_size = sizeof ejob, .epochs = 1};
     assert_int_equal(osf_encode(NULL, &job, &err), PSGVIT_E_ARGUMENT);
     job_assert_says(&err, PSGVIT_E_ARGUMENT, "encoder is NULL");
     assert_int_equal(osf_encode(f->osf_e.osf, NULL, &err), PSGVIT_E_ARGUMENT);

@@ -175,6 +175,9 @@ static void no_epochs(const vector_case *c, const vector_encoder *e)
     job.cancel = never;
     job.progress = never_progress;
     job_run(e, &job);
+    test_job empty = job;
+    empty.signal = NULL; /* of an empty file, say */
+    job_run(e, &empty);
     assert_int_equal(calls, 0);
     assert_true(isnan(job.out[0][0]));
     job_free(&job);
