@@ -90,11 +90,32 @@ static bool compare(const char *at, const resume_wanted *wanted, size_t *epochs)
     return same;
 }
 
-static bool ends_whole(FILE *file)
+/* Is `line` that of an epoch, from its number to the comma or the end of the list? */
+static bool is_epoch(const char *line, size_t length, size_t epoch, bool last)
 {
-    char tail[3];
-    return fseek(file, -(long)sizeof tail, SEEK_END) == 0 &&
-           fread(tail, 1, sizeof tail, file) == sizeof tail && !memcmp(tail, "]}\n", sizeof tail);
+    const char *end = last ? "}\n" : "},\n";
+    char begin[40];
+    size_t tail = strlen(end);
+    int n = snprintf(begin, sizeof begin, "{\"epoch\": %zu, ", epoch);
+    return length > (size_t)n + tail && !memcmp(line, begin, (size_t)n) &&
+           !memcmp(line + length - tail, end, tail);
+}
+
+/* The first line is the head, then each epoch has one, then the list ends, and the file. */
+static bool has_epochs(FILE *file, size_t epochs)
+{
+    char *line = NULL;
+    size_t room = 0;
+    rewind(file);
+    bool whole = getline(&line, &room, file) > 0;
+    for (size_t e = 0; whole && e < epochs; e++) {
+        ssize_t length = getline(&line, &room, file);
+        whole = length > 0 && is_epoch(line, (size_t)length, e, e + 1 == epochs);
+    }
+    whole = whole && getline(&line, &room, file) > 0 && !strcmp(line, "]}\n") &&
+            getline(&line, &room, file) < 0;
+    free(line);
+    return whole;
 }
 
 static bool check_json(const char *path, const resume_wanted *wanted, size_t *epochs)
@@ -104,7 +125,7 @@ static bool check_json(const char *path, const resume_wanted *wanted, size_t *ep
     bool same = false;
     if (head) {
         head[fread(head, 1, HEAD_BYTES, file)] = '\0';
-        same = compare(head, wanted, epochs) && ends_whole(file);
+        same = compare(head, wanted, epochs) && has_epochs(file, *epochs);
     }
     free(head);
     if (file)

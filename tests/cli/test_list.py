@@ -382,6 +382,15 @@ class Resume(Lists):
         with open("o/s5.json", "r+") as f:
             f.truncate(500)
         self.assertEqual(self.redone("--format", "json"), ["s5"])
+        with open("o/s6.json") as f:
+            lines = f.readlines()
+        for cut in lines[:2] + lines[3:], lines[:-2] + lines[-1:], [*lines, "\n"], [
+                *lines[:2], lines[2][:-1], *lines[3:]], [*lines[:2], lines[2][:50] + lines[3][50:],
+                                                         *lines[4:]]:
+            with open("o/s6.json", "w") as f:
+                f.writelines(cut)
+            self.assertEqual(self.redone("--format", "json"), ["s6"])
+        self.assertEqual(self.redone("--format", "json"), [])
         self.assertEqual(len(self.redone("--format", "json", "--nan", "zero")), 10)
 
     def test_one_input(self):
