@@ -32,6 +32,7 @@ struct hypnogram {
     hypnogram_format format;
     const night_facts *night;
     const linear_head *head;
+    bool numbered; /* the keys of an .annot */
     char record[EDF_RECORD];
     size_t used, records;
 };
@@ -56,32 +57,73 @@ static void put_tsv_epoch(hypnogram *g, size_t epoch, const head_scores *scores)
 
 /* ---- Luna ------------------------------------------------------------------------------------ */
 
-/* The name of a number in Luna's sixth column, where = ; | and blanks have a meaning. */
-static void put_key(FILE *out, const char *label)
+/* Of the name of a number in Luna's sixth column, where = ; | and blanks have a meaning. */
+static char key_character(char c)
 {
-    fputs("p_", out);
-    for (const char *c = label; *c; c++)
-        fputc(isalnum((unsigned char)*c) ? *c : '_', out);
+    return isalnum((unsigned char)c) ? c : '_';
 }
 
-/* A class, without what has a meaning for Luna even inside of quotes. */
+/* Of a class, without what has a meaning for Luna even inside of quotes. */
+static char class_character(char c)
+{
+    return strchr("|\"'#", c) ? '_' : c;
+}
+
+/* Do two labels become one? Then *i < *k are the first that do. */
+static bool find_twins(const linear_head *h, char (*character)(char), size_t *i, size_t *k)
+{
+    char names[HEAD_CLASSES][HEAD_LABEL + 1] = {{0}};
+    for (*k = 0; *k < h->classes; ++*k) {
+        for (size_t n = 0; h->labels[*k][n]; n++)
+            names[*k][n] = character(h->labels[*k][n]);
+        for (*i = 0; *i < *k; ++*i)
+            if (!strcmp(names[*i], names[*k]))
+                return true;
+    }
+    return false;
+}
+
+int hypnogram_check(hypnogram_format format, const linear_head *h, const char *path,
+                    cli_failure *failure)
+{
+    size_t i, k;
+    if (format != HYPNOGRAM_ANNOT || !find_twins(h, class_character, &i, &k))
+        return CLI_DONE;
+    return cli_fail(failure, CLI_MODEL,
+                    "%s: labels: classes %zu and %zu, '%s' and '%s', would be the same in an "
+                    ".annot, which has _ for each of | \" ' #",
+                    path, i, k, h->labels[i], h->labels[k]);
+}
+
+/* With the number of its class, where labels alone would not tell all of them apart. */
+static void put_key(const hypnogram *g, size_t k)
+{
+    fputs("p_", g->text.out);
+    for (const char *c = g->head->labels[k]; *c; c++)
+        fputc(key_character(*c), g->text.out);
+    if (g->numbered)
+        fprintf(g->text.out, "_%zu", k);
+}
+
 static void put_class(FILE *out, const char *label)
 {
     for (const char *c = label; *c; c++)
-        fputc(strchr("|\"'#", *c) ? '_' : *c, out);
+        fputc(class_character(*c), out);
 }
 
 /* A line for each class, then the names of the columns. */
 static void put_annot_head(hypnogram *g)
 {
     FILE *out = g->text.out;
+    size_t i, twin;
+    g->numbered = find_twins(g->head, key_character, &i, &twin);
     for (size_t k = 0; k < g->head->classes; k++) {
         fputs("# ", out);
         put_class(out, g->head->labels[k]);
         fputs(" | stage | confidence[num]", out);
-        for (size_t i = 0; i < g->head->classes; i++) {
+        for (i = 0; i < g->head->classes; i++) {
             fputc(' ', out);
-            put_key(out, g->head->labels[i]);
+            put_key(g, i);
             fputs("[num]", out);
         }
         fputc('\n', out);
@@ -105,7 +147,7 @@ static void put_annot_epoch(hypnogram *g, size_t epoch, const head_scores *score
     fprintf(out, "\tconfidence=%.9g", (double)*scores->confidence);
     for (size_t k = 0; k < g->head->classes; k++) {
         fputc(';', out);
-        put_key(out, g->head->labels[k]);
+        put_key(g, k);
         fprintf(out, "=%.9g", (double)scores->probabilities[k]);
     }
     fputc('\n', out);

@@ -12,7 +12,8 @@
 
 typedef enum hypnogram_format {
     HYPNOGRAM_TSV,   /* onset, duration, stage, confidence, p_LABEL ... */
-    HYPNOGRAM_ANNOT, /* class, instance, channel, start, stop, confidence, p_LABEL ... */
+    HYPNOGRAM_ANNOT, /* class, instance, channel, start, stop, confidence, p_LABEL ..., with _ for
+                        all but letters and digits; p_LABEL_k where two would be the same */
     HYPNOGRAM_EDF,   /* EDF+C, one annotation an epoch: "Sleep stage N2", or the label */
 } hypnogram_format;
 
@@ -22,6 +23,11 @@ enum { HYPNOGRAM_FORMATS = 3 };
 extern const char *const hypnogram_format_names[HYPNOGRAM_FORMATS];
 
 typedef struct hypnogram hypnogram;
+
+/* Can that format tell the labels of a head apart, the file of which is `path`? CLI_MODEL with the
+ * failure filled in, if it can't. */
+int hypnogram_check(hypnogram_format format, const linear_head *h, const char *path,
+                    cli_failure *failure);
 
 /* `n` and `h` must live as long as the hypnogram. These three return 0, or CLI_OUTPUT or CLI_MEMORY
  * with the failure filled in; after one, only hypnogram_abort is left to do. */

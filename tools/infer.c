@@ -177,8 +177,13 @@ bool infer_wants_vectors(const infer_session *s)
 
 static int open_head(infer_session *s, cli_failure *failure)
 {
-    return s->options.head ? head_open(&s->head, s->options.head, s->facts.vector_width, failure)
-                           : CLI_DONE;
+    const infer_options *o = &s->options;
+    if (!o->head)
+        return CLI_DONE;
+    int code = head_open(&s->head, o->head, s->facts.vector_width, failure);
+    return code || !o->hypnogram.path
+               ? code
+               : hypnogram_check(o->hypnogram_format, s->head, o->head, failure);
 }
 
 int infer_prepare_outputs(infer_session *s, cli_failure *failure)

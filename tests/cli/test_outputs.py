@@ -191,6 +191,25 @@ class Hypnogram(Night):
         self.assertEqual({float(row[4]) - float(row[3]) for row in rows}, {30})
         self.assertEqual({len(row) for row in rows}, {6})
 
+    def test_annot_tells_labels_apart(self):
+        """Luna's form has no room for every character: what would fall together is numbered, or
+        refused where it is the class itself."""
+        labels = ["a-b", "a b", "ä", "ö", "c"]
+        head = self.make_head("odd.safetensors", labels)
+        self.infer("-q", "--head", head, "--hypnogram", "h.annot", "-o", "o.safetensors", self.edf)
+        stages = [labels[i] for i in self.tensors("o.safetensors")["stage"]]
+        lines = pathlib.Path("h.annot").read_text().splitlines()
+        keys = ["confidence", "p_a_b_0", "p_a_b_1", "p____2", "p____3", "p_c_4"]
+        self.assertEqual(lines[0].split(" | ")[2].split(), [key + "[num]" for key in keys])
+        rows = [line.split("\t") for line in lines[6:]]
+        self.assertEqual([row[0] for row in rows], stages)
+        for row in rows:
+            self.assertEqual([pair.split("=")[0] for pair in row[5].split(";")], keys)
+        head = self.make_head("twins.safetensors", ["c", "a|b", "d", "a'b", "e"])
+        self.infer_fails(4, ["twins.safetensors: labels: classes 1 and 3, 'a|b' and 'a'b'"],
+                         "--head", head, "--hypnogram", "h2.annot", "-o", "o2.csv", self.edf)
+        self.infer("-q", "--head", head, "--hypnogram", "h.tsv", "-o", "o.csv", self.edf)
+
     def test_no_clock(self):
         _, stages = self.write("h.tsv", "night.bin")
         rows = self.rows("h.tsv", "\t")
