@@ -171,7 +171,9 @@ typedef struct psgvit_device_params {
     psgvit_isa isa;     /* CPU: a level that the machine lacks is PSGVIT_E_DEVICE. Of no
                            effect on Vulkan, and a warning there */
     int threads;        /* most threads of a call, to 1024, which on Vulkan pack weights and copy;
-                           0: what OpenMP would use */
+                           0: what OpenMP would use. OMP_STACKSIZE, where it is set, must leave
+                           each 256 KiB: with less OpenMP may end the process, which can't start
+                           a thread then, or a thread run off its stack */
     psgvit_log_fn log;  /* for this device and its encoders; NULL: silence */
     void *log_user;
     const char *shader_cache; /* Vulkan: a file that keeps compiled shaders for the next process,

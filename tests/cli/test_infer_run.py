@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import unittest
 
 from harness import BIN, SANITIZED, Case, main, np
 from waiting import wait_for_handlers
@@ -241,6 +242,15 @@ class Resources(Case):
                      ["--layout", "channels", "-o", "o.npy"]):
             short, long = self.peak(500, *args), self.peak(epochs, *args)
             self.assertLess(long - short, 8 << 20, args)
+
+    @unittest.skipIf(SANITIZED, "AddressSanitizer has its own need of a stack")
+    def test_small_stacks(self):
+        """psgvit.h and the README say how small the threads' stacks may be."""
+        env = {**os.environ, "OMP_STACKSIZE": "256k"}
+        for isa in "auto", "c":
+            args = ["-q", "--isa", isa, "--threads", "4"]
+            self.infer("-o", "o.npy", *args, "night.bin", env=env)
+            self.eegpt_infer("-o", "e.npy", *args, "eeg.bin", env=env)
 
 
 class Model(Case):
