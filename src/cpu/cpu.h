@@ -10,6 +10,7 @@
 #include "cpu/kernels.h"
 #include "ops/ops.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 typedef struct cpu_gemm cpu_gemm;
@@ -23,11 +24,17 @@ typedef struct cpu_device {
     char name[64], driver[96];
 } cpu_device;
 
+/* How many pieces of a thread's share have been begun, by anyone; on a line of its own. */
+typedef struct cpu_begun {
+    _Alignas(64) atomic_size_t pieces;
+} cpu_begun;
+
 /* Which thread of how many runs an op, and its own scratch memory. */
 typedef struct cpu_team {
     size_t index, count;
     const pv_kernels *kernels;
     float *workspace;
+    cpu_begun *begun; /* [count], of this op */
 } cpu_team;
 
 /* This thread's part [*begin, *end) of `total` units of work, equal to within one. */
@@ -35,6 +42,32 @@ static inline void cpu_share(const cpu_team *team, size_t total, size_t *begin, 
 {
     *begin = total * team->index / team->count;
     *end = total * (team->index + 1) / team->count;
+}
+
+/* An op whose pieces take long is not left to its shares alone: threads that have done their own
+ * begin pieces of the others'. A core that is slower, or that someone else uses, too, would be
+ * waited for otherwise, op after op.
+ *
+ *     for (size_t i = 0; i < team->count; i++) {
+ *         const cpu_team owner = cpu_owner(team, i);
+ *         ... the owner's share, cut into pieces
+ *         for (size_t piece; cpu_begin(&owner, pieces, &piece);)
+ *             ... that piece, by this thread
+ *     }
+ */
+static inline cpu_team cpu_owner(const cpu_team *team, size_t i)
+{
+    cpu_team owner = *team;
+    owner.index = (team->index + i) % team->count;
+    return owner;
+}
+
+/* The next piece of the owner's that nobody has begun; false if there is none. */
+static inline bool cpu_begin(const cpu_team *owner, size_t pieces, size_t *piece)
+{
+    *piece = atomic_fetch_add_explicit(&owner->begun[owner->index].pieces, 1,
+                                       memory_order_relaxed);
+    return *piece < pieces;
 }
 
 union cpu_args;

@@ -27,8 +27,8 @@ void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, cpu_cost
             best = parts;
         }
     }
-    cpu_team row_team = {team->index / best, team->count / best, team->kernels, NULL};
-    cpu_team column_team = {team->index % best, best, team->kernels, NULL};
+    cpu_team row_team = {team->index / best, team->count / best, team->kernels, NULL, NULL};
+    cpu_team column_team = {team->index % best, best, team->kernels, NULL, NULL};
     cpu_share(&row_team, m, &rows[0], &rows[1]);
     cpu_share(&column_team, (n + unit - 1) / unit, &columns[0], &columns[1]);
     columns[0] = columns[0] * unit < n ? columns[0] * unit : n;
@@ -69,8 +69,14 @@ void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0,
  * GROUP of 2 to 12, MC of 98 to 364, a bias added by the tiles: within the noise of 1 % (2 threads
  * of an AMD EPYC, Zen 5, 2026-11-23). Rows of its own to each thread once there are 192, so that it
  * finds what it wrote in its own caches, and blocks of one size up to 128, expected to take 3 to
- * 5 % less, in turns: 0.97 to 1.05 with AVX-512, 1.00 to 1.03 with AVX2 (2026-11-24). */
-enum { MC = 96, GROUP = 8, LINE = 64 / sizeof(float) };
+ * 5 % less, in turns: 0.97 to 1.05 with AVX-512, 1.00 to 1.03 with AVX2 (2026-11-24).
+ * A piece of MC rows and GROUP panels is what a thread takes over from another. Expected to gain
+ * where cores are not all as fast and nothing on a quiet machine; in turns, ratios to shares
+ * alone, OSF-base of 1 and 16 epochs and EEGPT, 22 channels x 1000: 0.97, 0.79 and 0.90 with
+ * AVX-512, 0.98, 0.77 and 0.80 with AVX2 (16 threads of 8 cores of an Intel Xeon that other guests
+ * use, too); with 2 of them 0.95 and 0.86, 0.98 and 0.99; on 2 quiet cores of a Zen 5 0.99 to 1.02,
+ * and with pieces of 8 panels up to 1.03 (2026-11-24). */
+enum { MC = 96, GROUP = 4, LINE = 64 / sizeof(float) };
 
 static size_t panels_bytes(const pv_kernels *kernels, size_t n, size_t k)
 {
@@ -155,18 +161,40 @@ static void multiply_group(const cpu_linear *op, const pv_kernels *kernels, size
     pv_cpu_epilogue(op, kernels, m, m1, g, g1);
 }
 
+/* A thread's share of y, in pieces of at most MC rows and GROUP panels. */
+typedef struct panels_share {
+    size_t rows[2], columns[2];
+    size_t wide;          /* of a piece */
+    size_t across, count; /* pieces side by side, and all */
+} panels_share;
+
+static panels_share share_of(const cpu_linear *op, const cpu_team *owner)
+{
+    panels_share s = {.wide = GROUP * owner->kernels->nr};
+    pv_cpu_grid(owner, op->m, op->n, owner->kernels->nr, pv_cpu_reads, s.rows, s.columns);
+    s.across = (s.columns[1] - s.columns[0] + s.wide - 1) / s.wide;
+    s.count = s.across * ((s.rows[1] - s.rows[0] + MC - 1) / MC);
+    return s;
+}
+
+/* Pieces of the same rows follow each other. */
+static void multiply_piece(const cpu_linear *op, const pv_kernels *kernels, const panels_share *s,
+                           size_t piece)
+{
+    size_t m = s->rows[0] + piece / s->across * MC;
+    size_t g = s->columns[0] + piece % s->across * s->wide;
+    size_t m1 = s->rows[1] - m < MC ? s->rows[1] : m + MC;
+    size_t g1 = s->columns[1] - g < s->wide ? s->columns[1] : g + s->wide;
+    multiply_group(op, kernels, m, m1, g, g1, g1 < s->columns[1] ? g1 : s->columns[0]);
+}
+
 static void panels_run(const cpu_args *args, const cpu_team *team)
 {
-    const cpu_linear *op = &args->linear;
-    const pv_kernels *kernels = team->kernels;
-    size_t rows[2], columns[2], width = GROUP * kernels->nr;
-    pv_cpu_grid(team, op->m, op->n, kernels->nr, pv_cpu_reads, rows, columns);
-    for (size_t m = rows[0]; m < rows[1]; m += MC) {
-        size_t m1 = rows[1] - m < MC ? rows[1] : m + MC;
-        for (size_t g = columns[0]; g < columns[1]; g += width) {
-            size_t g1 = columns[1] - g < width ? columns[1] : g + width;
-            multiply_group(op, kernels, m, m1, g, g1, g1 < columns[1] ? g1 : columns[0]);
-        }
+    for (size_t i = 0; i < team->count; i++) {
+        const cpu_team owner = cpu_owner(team, i);
+        const panels_share share = share_of(&args->linear, &owner);
+        for (size_t piece; cpu_begin(&owner, share.count, &piece);)
+            multiply_piece(&args->linear, team->kernels, &share, piece);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Plans of the CPU: recording resolves views to pointers, running hands each op to every thread of
- * one OpenMP team, with a barrier behind it. How an op does its work is in steps.c and gemm*.c.
+ * one OpenMP team, with a barrier behind it. How an op does its work, and which ops are shared anew
+ * while they run, is in steps.c and gemm*.c.
  */
 #include "cpu/steps.h"
 
@@ -13,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct cpu_plan {
     pv_plan base;
@@ -21,6 +23,7 @@ typedef struct cpu_plan {
     size_t count, room;
     size_t workspace_floats; /* of one thread */
     float *workspace;        /* [info.threads, workspace_floats] */
+    cpu_begun *begun;        /* [2, info.threads]: of this op, and of the next */
 } cpu_plan;
 
 psgvit_status pv_cpu_plan_begin(psgvit_device *device, pv_plan **plan, psgvit_error *err)
@@ -39,15 +42,17 @@ psgvit_status pv_cpu_plan_finish(pv_plan *plan, psgvit_error *err)
     cpu_plan *p = (cpu_plan *)plan;
     size_t line = PV_ALIGN / sizeof(float);
     p->workspace_floats = (p->workspace_floats + line - 1) / line * line;
-    size_t floats = p->workspace_floats * (size_t)p->device->base.info.threads;
-    p->workspace = pv_alloc(floats * sizeof(float));
-    return p->workspace ? PSGVIT_OK
-                        : pv_fail_memory(err, "a plan's workspace", floats * sizeof(float));
+    const size_t threads = (size_t)p->device->base.info.threads;
+    const size_t bytes = threads * p->workspace_floats * sizeof(float);
+    p->workspace = pv_alloc(bytes);
+    p->begun = pv_alloc(2 * threads * sizeof *p->begun);
+    return p->workspace && p->begun ? PSGVIT_OK : pv_fail_memory(err, "a plan's workspace", bytes);
 }
 
 void pv_cpu_plan_destroy(pv_plan *plan)
 {
     cpu_plan *p = (cpu_plan *)plan;
+    pv_free(p->begun);
     pv_free(p->workspace);
     free(p->ops);
     free(p);
@@ -303,15 +308,19 @@ static void op_ends(const cpu_plan *p, size_t i, const cpu_team *team, double st
 /* Ops [first, end) by one team, from fork to join. */
 static void run_in_team(const cpu_plan *p, size_t first, size_t end)
 {
+    const size_t threads = (size_t)p->device->base.info.threads;
     cpu_barrier barrier = {0};
+    memset(p->begun, 0, threads * sizeof *p->begun);
 #pragma omp parallel num_threads(pv_device_team(&p->device->base))
     {
         pv_cpu_gemm_enter();
         cpu_team team = {(size_t)omp_get_thread_num(), (size_t)omp_get_num_threads(),
-                         p->device->kernels, NULL};
+                         p->device->kernels, NULL, p->begun};
         team.workspace = p->workspace + team.index * p->workspace_floats;
         for (size_t i = first; i < end; i++) {
             double start = op_begins(p, &team);
+            team.begun = p->begun + (i - first) % 2 * threads;
+            atomic_store(&p->begun[(i - first + 1) % 2 * threads + team.index].pieces, 0);
             p->ops[i].run(&p->ops[i].as, &team);
             barrier_wait(&barrier, team.count);
             op_ends(p, i, &team, start);
@@ -332,7 +341,7 @@ psgvit_status pv_cpu_plan_start(pv_plan *plan, psgvit_error *err)
         if (end > first)
             run_in_team(p, first, end);
         if (end < p->count) {
-            cpu_team one = {0, 1, p->device->kernels, p->workspace};
+            cpu_team one = {0, 1, p->device->kernels, p->workspace, NULL};
             double start = op_begins(p, &one);
             p->ops[end].run(&p->ops[end].as, &one);
             op_ends(p, end, &one, start);

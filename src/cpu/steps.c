@@ -97,36 +97,44 @@ static void operand_rows(const cpu_attention *op, const float *from, size_t firs
         op->to_operand(from + i * dim, dim, (uint16_t *)(void *)row(op->y, first + i) + column);
 }
 
+/* Head i % H of sequence i / H. */
+static void one_head(const cpu_attention *op, const cpu_team *team, size_t i)
+{
+    const pv_attention_shape *s = &op->shape;
+    size_t sequence = i / s->heads, column = i % s->heads * s->dim;
+    pv_head head = {
+        .q = row(op->q, sequence * s->queries) + column,
+        .k = row(op->k, sequence * s->keys) + column,
+        .v = row(op->v, sequence * s->keys) + column,
+        .out = op->to_operand ? NULL : row(op->y, sequence * s->queries) + column,
+        .q_stride = op->q.stride,
+        .k_stride = op->k.stride,
+        .v_stride = op->v.stride,
+        .out_stride = op->y.stride,
+        .queries = s->queries,
+        .keys = s->keys,
+        .dim = s->dim,
+        .scale = s->scale,
+        .workspace = team->workspace,
+    };
+    if (op->to_operand) {
+        head.out = team->workspace + pv_cpu_attention_floats(team->kernels, s);
+        head.out_stride = s->dim;
+    }
+    team->kernels->attention(&head);
+    if (op->to_operand)
+        operand_rows(op, head.out, sequence * s->queries, column);
+}
+
 void pv_cpu_run_attention(const cpu_args *args, const cpu_team *team)
 {
     const cpu_attention *op = &args->attention;
-    const pv_attention_shape *s = &op->shape;
-    size_t begin, end;
-    cpu_share(team, s->sequences * s->heads, &begin, &end);
-    for (size_t i = begin; i < end; i++) {
-        size_t sequence = i / s->heads, column = i % s->heads * s->dim;
-        pv_head head = {
-            .q = row(op->q, sequence * s->queries) + column,
-            .k = row(op->k, sequence * s->keys) + column,
-            .v = row(op->v, sequence * s->keys) + column,
-            .out = op->to_operand ? NULL : row(op->y, sequence * s->queries) + column,
-            .q_stride = op->q.stride,
-            .k_stride = op->k.stride,
-            .v_stride = op->v.stride,
-            .out_stride = op->y.stride,
-            .queries = s->queries,
-            .keys = s->keys,
-            .dim = s->dim,
-            .scale = s->scale,
-            .workspace = team->workspace,
-        };
-        if (op->to_operand) {
-            head.out = team->workspace + pv_cpu_attention_floats(team->kernels, s);
-            head.out_stride = s->dim;
-        }
-        team->kernels->attention(&head);
-        if (op->to_operand)
-            operand_rows(op, head.out, sequence * s->queries, column);
+    for (size_t i = 0; i < team->count; i++) {
+        const cpu_team owner = cpu_owner(team, i);
+        size_t begin, end;
+        cpu_share(&owner, op->shape.sequences * op->shape.heads, &begin, &end);
+        for (size_t piece; cpu_begin(&owner, end - begin, &piece);)
+            one_head(op, team, begin + piece);
     }
 }
 
