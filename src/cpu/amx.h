@@ -43,6 +43,13 @@ static inline void amx_configure(void)
     AMX_BARRIER();
 }
 
+/* Panels of a piece of a share of these columns: half of them, and no more than `most`. */
+static inline size_t amx_piece_panels(const size_t columns[2], size_t most)
+{
+    size_t half = (columns[1] - columns[0]) / AMX_WIDE / 2;
+    return half < 1 ? 1 : half > most ? most : half;
+}
+
 /* Tiles 0 to 3 begin at zero, or as they were left in `sums`: each at its own place, rows `stride`
  * floats apart. */
 static inline __attribute__((always_inline)) void amx_begin(const float *sums, size_t stride,

@@ -285,28 +285,37 @@ static half_rows head_rows(cpu_rows t, size_t row, size_t column)
                        t.stride * sizeof(float) / sizeof(amx_bf16)};
 }
 
+/* Head i % H of sequence i / H. */
+static void one_head(const cpu_attention *op, const sizes *s, const head_memory *m, size_t i)
+{
+    const pv_attention_shape *shape = &op->shape;
+    size_t sequence = i / shape->heads, column = i % shape->heads * shape->dim;
+    const head h = {.q = head_rows(op->q, sequence * shape->queries, column),
+                    .k = head_rows(op->k, sequence * shape->keys, column),
+                    .v = head_rows(op->v, sequence * shape->keys, column),
+                    .y = head_rows(op->y, sequence * shape->queries, column),
+                    .queries = shape->queries,
+                    .keys = shape->keys,
+                    .scale = shape->scale};
+    attend(&h, s, m);
+}
+
 static void run(const cpu_args *args, const cpu_team *team)
 {
     const cpu_attention *op = &args->attention;
     const pv_attention_shape *shape = &op->shape;
     const sizes s = sizes_of(shape);
     const head_memory m = lay(&s, team->workspace);
-    size_t begin, end;
-    cpu_share(team, shape->sequences * shape->heads, &begin, &end);
-    if (begin == end || !shape->queries)
+    if (!shape->queries)
         return;
     amx_configure();
     memset(m.weights, 0, AMX_TILE * s.weight_row * sizeof *m.weights);
-    for (size_t i = begin; i < end; i++) {
-        size_t sequence = i / shape->heads, column = i % shape->heads * shape->dim;
-        const head h = {.q = head_rows(op->q, sequence * shape->queries, column),
-                        .k = head_rows(op->k, sequence * shape->keys, column),
-                        .v = head_rows(op->v, sequence * shape->keys, column),
-                        .y = head_rows(op->y, sequence * shape->queries, column),
-                        .queries = shape->queries,
-                        .keys = shape->keys,
-                        .scale = shape->scale};
-        attend(&h, &s, &m);
+    for (size_t i = 0; i < team->count; i++) {
+        const cpu_team owner = cpu_owner(team, i);
+        size_t begin, end;
+        cpu_share(&owner, shape->sequences * shape->heads, &begin, &end);
+        for (size_t piece; cpu_begin(&owner, end - begin, &piece);)
+            one_head(op, &s, &m, begin + piece);
     }
     _tile_release();
 }

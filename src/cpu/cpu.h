@@ -152,6 +152,17 @@ size_t pv_cpu_reads(size_t m, size_t n);
 void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, cpu_cost_fn cost,
                  size_t rows[2], size_t columns[2]);
 
+/* A share of y in pieces, none of more than so many rows and columns; those of the same rows follow
+ * each other. */
+typedef struct cpu_pieces {
+    size_t rows[2], columns[2], tall, wide;
+    size_t across, count; /* side by side, and all */
+} cpu_pieces;
+
+cpu_pieces pv_cpu_pieces(const size_t rows[2], const size_t columns[2], size_t tall, size_t wide);
+/* The rows and columns of one. */
+void pv_cpu_piece(const cpu_pieces *pieces, size_t piece, size_t rows[2], size_t columns[2]);
+
 /* `total` in parts of nearly one size, multiples of `unit` but for the last, of at most `most`. */
 static inline size_t pv_cpu_evenly(size_t total, size_t most, size_t unit)
 {

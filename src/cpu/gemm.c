@@ -35,6 +35,22 @@ void pv_cpu_grid(const cpu_team *team, size_t m, size_t n, size_t unit, cpu_cost
     columns[1] = columns[1] * unit < n ? columns[1] * unit : n;
 }
 
+cpu_pieces pv_cpu_pieces(const size_t rows[2], const size_t columns[2], size_t tall, size_t wide)
+{
+    cpu_pieces p = {{rows[0], rows[1]}, {columns[0], columns[1]}, tall, wide, 0, 0};
+    p.across = (columns[1] - columns[0] + wide - 1) / wide;
+    p.count = p.across * ((rows[1] - rows[0] + tall - 1) / tall);
+    return p;
+}
+
+void pv_cpu_piece(const cpu_pieces *p, size_t piece, size_t rows[2], size_t columns[2])
+{
+    rows[0] = p->rows[0] + piece / p->across * p->tall;
+    rows[1] = p->rows[1] - rows[0] < p->tall ? p->rows[1] : rows[0] + p->tall;
+    columns[0] = p->columns[0] + piece % p->across * p->wide;
+    columns[1] = p->columns[1] - columns[0] < p->wide ? p->columns[1] : columns[0] + p->wide;
+}
+
 void pv_cpu_epilogue(const cpu_linear *op, const pv_kernels *kernels, size_t m0, size_t m1,
                      size_t n0, size_t n1)
 {
@@ -161,40 +177,25 @@ static void multiply_group(const cpu_linear *op, const pv_kernels *kernels, size
     pv_cpu_epilogue(op, kernels, m, m1, g, g1);
 }
 
-/* A thread's share of y, in pieces of at most MC rows and GROUP panels. */
-typedef struct panels_share {
+static cpu_pieces panels_pieces(const cpu_linear *op, const cpu_team *owner)
+{
     size_t rows[2], columns[2];
-    size_t wide;          /* of a piece */
-    size_t across, count; /* pieces side by side, and all */
-} panels_share;
-
-static panels_share share_of(const cpu_linear *op, const cpu_team *owner)
-{
-    panels_share s = {.wide = GROUP * owner->kernels->nr};
-    pv_cpu_grid(owner, op->m, op->n, owner->kernels->nr, pv_cpu_reads, s.rows, s.columns);
-    s.across = (s.columns[1] - s.columns[0] + s.wide - 1) / s.wide;
-    s.count = s.across * ((s.rows[1] - s.rows[0] + MC - 1) / MC);
-    return s;
-}
-
-/* Pieces of the same rows follow each other. */
-static void multiply_piece(const cpu_linear *op, const pv_kernels *kernels, const panels_share *s,
-                           size_t piece)
-{
-    size_t m = s->rows[0] + piece / s->across * MC;
-    size_t g = s->columns[0] + piece % s->across * s->wide;
-    size_t m1 = s->rows[1] - m < MC ? s->rows[1] : m + MC;
-    size_t g1 = s->columns[1] - g < s->wide ? s->columns[1] : g + s->wide;
-    multiply_group(op, kernels, m, m1, g, g1, g1 < s->columns[1] ? g1 : s->columns[0]);
+    pv_cpu_grid(owner, op->m, op->n, owner->kernels->nr, pv_cpu_reads, rows, columns);
+    return pv_cpu_pieces(rows, columns, MC, GROUP * owner->kernels->nr);
 }
 
 static void panels_run(const cpu_args *args, const cpu_team *team)
 {
+    const cpu_linear *op = &args->linear;
     for (size_t i = 0; i < team->count; i++) {
         const cpu_team owner = cpu_owner(team, i);
-        const panels_share share = share_of(&args->linear, &owner);
-        for (size_t piece; cpu_begin(&owner, share.count, &piece);)
-            multiply_piece(&args->linear, team->kernels, &share, piece);
+        const cpu_pieces pieces = panels_pieces(op, &owner);
+        for (size_t piece; cpu_begin(&owner, pieces.count, &piece);) {
+            size_t m[2], n[2];
+            pv_cpu_piece(&pieces, piece, m, n);
+            multiply_group(op, team->kernels, m[0], m[1], n[0], n[1],
+                           n[1] < pieces.columns[1] ? n[1] : pieces.columns[0]);
+        }
     }
 }
 

@@ -34,14 +34,25 @@
  * steps later, since it reads what tiles have just stored: 0.99 to 1.02; sums fetched before they
  * are stored: 0.98 to 1.09. What is left is the tiles' own time: without splitting, epilogue and
  * stores, all tiles from L1, 4 epochs took 118 of 128 ms. There the 24 products of a step with
- * their 14 loads take 137 to 175 ns by themselves, of 120 at 3.2 GHz. */
+ * their 14 loads take 137 to 175 ns by themselves, of 120 at 3.2 GHz.
+ * Pieces that other threads take over: where neighbours work, a product of tiles takes 7 ns on one
+ * vCPU and 18 on another, and all wait for the slowest. Expected to gain most of that; in turns,
+ * ratios to shares alone of OSF-base, 1, 4 and 16 epochs, EEGPT, 22 channels x 1000, and 8 windows
+ * of depth 8, 16 threads: 0.88, 0.95, 0.81, 0.91, 0.73 with quarters of a share, 6 panels at most.
+ * 2 threads: in a quiet minute those cost 1.05, 1.09 and, by the least times, 1.10 and 1.00; in a
+ * busy one (17 ns) 1 epoch and 22 x 1000 take 0.85 and 0.91 with them, 0.91 and 0.73 with halves of
+ * 12 panels at most, which are taken, and 0.85 and 1.00 if fc2's are none (the same Xeon,
+ * 2026-11-24). */
 enum {
     PARTS = 3,
     PANEL = AMX_WIDE,     /* columns of y */
     BLOCK = 2 * AMX_TILE, /* rows of y */
     MC = 256, /* rows of x whose parts stay in L2 ... */
     KO = 768, /* ... for this much of k: 1.2 MB. Every MC rows read all of W again. */
-    KC = 512  /* of a panel of W that is split at a time, at most: 98 KB */
+    KC = 512, /* of a panel of W that is split at a time, at most: 98 KB */
+    PITCH = KO / AMX_STEP,
+    MOST_X = 24 * PITCH, /* tiles of x that a thread keeps the parts of: 96 rows of 3072, 1.8 MB */
+    GROUP = 12           /* panels of a piece of a thread's share, at most */
 };
 
 typedef amx_bf16 parts[AMX_TILE][PARTS][AMX_STEP]; /* of one tile, row by row */
@@ -50,7 +61,7 @@ typedef amx_bf16 parts[AMX_TILE][PARTS][AMX_STEP]; /* of one tile, row by row */
 typedef struct amx_work {
     float sums[MC / BLOCK][AMX_SUMS]; /* of one panel */
     parts w[2][KC / AMX_STEP][2];     /* this chunk and the next */
-    parts x[MC / AMX_TILE][KO / AMX_STEP];
+    parts x[MOST_X];                  /* [KO of k][16 rows][PITCH] */
 } amx_work;
 
 /* ---- splitting ---- */
@@ -75,7 +86,7 @@ static inline __attribute__((always_inline)) void split_row(__m512i e, __m512i o
 }
 
 /* Rows [0, rows) of x at k in [0, width), zeros to fill the last tiles. */
-static void split_x(const float *x, size_t stride, size_t rows, size_t width, amx_work *work)
+static void split_x(const float *x, size_t stride, size_t rows, size_t width, parts *to)
 {
     size_t steps = (width + AMX_STEP - 1) / AMX_STEP;
     size_t padded = (rows + BLOCK - 1) / BLOCK * BLOCK;
@@ -88,7 +99,7 @@ static void split_x(const float *x, size_t stride, size_t rows, size_t width, am
             if (lanes >> AMX_TILE)
                 o = _mm512_maskz_loadu_ps((__mmask16)(lanes >> AMX_TILE), from + AMX_TILE);
             split_row(_mm512_castps_si512(e), _mm512_castps_si512(o),
-                      work->x[m / AMX_TILE][s][m % AMX_TILE][0]);
+                      to[m / AMX_TILE * PITCH + s][m % AMX_TILE][0]);
         }
 }
 
@@ -220,9 +231,9 @@ static w_cursor cursor_at(const w_chunks *c, size_t i, parts *to, size_t product
                       .each = (rows + products - 1) / products};
 }
 
-/* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), whose parts of x are in work->x. */
-static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], const size_t n[2],
-                     const size_t k[2])
+/* Rows [m, m1) of y, columns [n0, n1), for k in [k0, k1), whose parts of x are at `x`. */
+static void multiply(const cpu_linear *op, amx_work *work, parts *x, const size_t m[2],
+                     const size_t n[2], const size_t k[2])
 {
     const w_chunks chunks = chunks_of(op, n, k);
     size_t blocks = (m[1] - m[0] + BLOCK - 1) / BLOCK;
@@ -244,8 +255,8 @@ static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], co
                 e.gelu = false;
                 e.bias = NULL;
             }
-            block(work->x[2 * b] + first, work->x[2 * b + 1] + first, work->w[i % 2], steps,
-                  work->sums[b], chunk > 0, &next,
+            parts *x0 = x + 2 * b * PITCH + first;
+            block(x0, x0 + PITCH, work->w[i % 2], steps, work->sums[b], chunk > 0, &next,
                   full ? amx_fetch_of(&e, steps) : (amx_fetch){0}, &before);
             if (full)
                 before = e;
@@ -266,22 +277,52 @@ static size_t share_cost(size_t m, size_t n)
     return blocks * panels * PRODUCT + blocks * BLOCK * X_ROW + passes * panels * PANEL * W_ROW;
 }
 
+/* Do the parts of all of k stay for so many rows? */
+static bool fits(size_t rows, size_t k)
+{
+    size_t tiles = (rows + BLOCK - 1) / BLOCK * (BLOCK / AMX_TILE);
+    return tiles * ((k + KO - 1) / KO) * PITCH <= MOST_X;
+}
+
+/* Pieces side by side only where all of them find x split. */
+static cpu_pieces amx_pieces(const cpu_linear *op, const cpu_team *owner)
+{
+    size_t rows[2], columns[2];
+    pv_cpu_grid(owner, op->m, op->n, PANEL, share_cost, rows, columns);
+    size_t height = rows[1] - rows[0], tall = height ? pv_cpu_evenly(height, MC, BLOCK) : 1;
+    size_t wide = amx_piece_panels(columns, GROUP) * PANEL;
+    return pv_cpu_pieces(rows, columns, tall, fits(tall, op->k) ? wide : op->n + 1);
+}
+
+/* `held`: the first of the rows whose parts are in work->x. */
+static void multiply_piece(const cpu_linear *op, amx_work *work, const size_t m[2],
+                           const size_t n[2], size_t *held)
+{
+    const size_t rows = m[1] - m[0], tiles = (rows + BLOCK - 1) / BLOCK * (BLOCK / AMX_TILE);
+    const bool keep = fits(rows, op->k), split = !keep || *held != m[0];
+    for (size_t k0 = 0; k0 < op->k; k0 += KO) {
+        const size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
+        parts *x = work->x + (keep ? k0 / KO * tiles * PITCH : 0);
+        if (split)
+            split_x(op->x + m[0] * op->x_stride + k0, op->x_stride, rows, k[1] - k0, x);
+        multiply(op, work, x, m, n, k);
+    }
+    *held = keep ? m[0] : SIZE_MAX;
+}
+
 static void amx_run(const cpu_args *args, const cpu_team *team)
 {
     const cpu_linear *op = &args->linear;
     amx_work *work = (amx_work *)(void *)team->workspace;
-    size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, PANEL, share_cost, rows, columns);
-    if (rows[0] == rows[1] || columns[0] == columns[1])
-        return;
+    size_t held = SIZE_MAX;
     amx_configure();
-    size_t each = pv_cpu_evenly(rows[1] - rows[0], MC, BLOCK);
-    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += each) {
-        size_t m[2] = {m0, rows[1] - m0 < each ? rows[1] : m0 + each};
-        for (size_t k0 = 0; k0 < op->k; k0 += KO) {
-            size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
-            split_x(op->x + m0 * op->x_stride + k0, op->x_stride, m[1] - m0, k[1] - k0, work);
-            multiply(op, work, m, columns, k);
+    for (size_t i = 0; i < team->count; i++) {
+        const cpu_team owner = cpu_owner(team, i);
+        const cpu_pieces pieces = amx_pieces(op, &owner);
+        for (size_t piece; cpu_begin(&owner, pieces.count, &piece);) {
+            size_t m[2], n[2];
+            pv_cpu_piece(&pieces, piece, m, n);
+            multiply_piece(op, work, m, n, &held);
         }
     }
     _tile_release();

@@ -30,13 +30,18 @@
  * blocks of 32 x 32 and KC 512, which put sums away half as often, each tile loaded anew as soon
  * as it is free, expected to take 10 % less: 1.03, 0.98, 0.95, 0.97, 0.93, so they are taken;
  * x loaded a step ahead: 0.98, 0.98, 1.00, 1.00, 0.99; sums fetched before they are stored, or an
- * epilogue that begins a step later: nothing. */
+ * epilogue that begins a step later: nothing.
+ * Pieces that other threads take over, ratios to shares alone, in turns: OSF-base, 1, 4 and 16
+ * epochs, EEGPT, 22 channels x 1000, and 8 windows of depth 8, 16 threads: 0.99, 0.86, 0.86, 0.95,
+ * 0.83 with quarters of a share of 6 panels at most; 2 threads in a busy minute, 1 epoch and 22 x
+ * 1000: 0.88 and 0.79 with those, 0.80 and 0.72 with halves of 12, which are taken (2026-11-24). */
 enum {
     PANEL = PV_BF16_PANEL,     /* columns of y, two tiles wide */
     BLOCK = 2 * AMX_TILE,      /* rows of y */
     MOST_ROWS = 512,           /* of x between two passes over W ... */
     MOST_X = 5 << 18,          /* ... and bytes of them, that stay in L2: 1.3 MB */
     KC = 512,                  /* of a panel of W that stays in L1: 32 KB */
+    GROUP = 12,                /* panels of a piece of a thread's share, at most */
     LINE = 64 / sizeof(amx_bf16)
 };
 _Static_assert((int)PANEL == (int)AMX_WIDE, "a block is as wide as a panel of W");
@@ -218,9 +223,9 @@ static void multiply_chunk(const cpu_linear *op, amx_work *work, const x_rows *x
 }
 
 /* Rows [m, m1) of y, columns [n, n1). */
-static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], const size_t n[2])
+static void multiply(const cpu_linear *op, amx_work *work, const x_rows *x, const size_t m[2],
+                     const size_t n[2])
 {
-    const x_rows x = take(op, m, work);
     size_t steps = pv_bf16_padded(op->k) / AMX_STEP, blocks = (m[1] - m[0] + BLOCK - 1) / BLOCK;
     size_t longest = pv_cpu_evenly(steps, KC / AMX_STEP, 1);
     amx_epilogue before = {0};
@@ -234,23 +239,38 @@ static void multiply(const cpu_linear *op, amx_work *work, const size_t m[2], co
                                       : chunk_at(op, column, first + longest, longest);
                 next = ahead_of(&behind, blocks * chunk.steps);
             }
-            multiply_chunk(op, work, &x, m, column, &chunk, full, next, &before);
+            multiply_chunk(op, work, x, m, column, &chunk, full, next, &before);
         }
     amx_finish(&before, SIZE_MAX, false);
+}
+
+static cpu_pieces amx_bf16_pieces(const cpu_linear *op, const cpu_team *owner)
+{
+    size_t rows[2], columns[2];
+    pv_cpu_grid(owner, op->m, op->n, PANEL, pv_cpu_reads, rows, columns);
+    size_t height = rows[1] - rows[0];
+    return pv_cpu_pieces(rows, columns, height ? pv_cpu_evenly(height, most_rows(op->k), BLOCK) : 1,
+                         amx_piece_panels(columns, GROUP) * PANEL);
 }
 
 static void amx_bf16_run(const cpu_args *args, const cpu_team *team)
 {
     const cpu_linear *op = &args->linear;
-    size_t rows[2], columns[2];
-    pv_cpu_grid(team, op->m, op->n, PANEL, pv_cpu_reads, rows, columns);
-    if (rows[0] == rows[1] || columns[0] == columns[1])
-        return;
+    amx_work *work = (amx_work *)(void *)team->workspace;
+    x_rows x = {0};
+    size_t taken = SIZE_MAX; /* the first of the rows in x */
     amx_configure();
-    size_t each = pv_cpu_evenly(rows[1] - rows[0], most_rows(op->k), BLOCK);
-    for (size_t m0 = rows[0]; m0 < rows[1]; m0 += each) {
-        size_t m[2] = {m0, rows[1] - m0 < each ? rows[1] : m0 + each};
-        multiply(op, (amx_work *)(void *)team->workspace, m, columns);
+    for (size_t i = 0; i < team->count; i++) {
+        const cpu_team owner = cpu_owner(team, i);
+        const cpu_pieces pieces = amx_bf16_pieces(op, &owner);
+        for (size_t piece; cpu_begin(&owner, pieces.count, &piece);) {
+            size_t m[2], n[2];
+            pv_cpu_piece(&pieces, piece, m, n);
+            if (taken != m[0])
+                x = take(op, m, work);
+            taken = m[0];
+            multiply(op, work, &x, m, n);
+        }
     }
     _tile_release();
 }

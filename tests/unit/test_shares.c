@@ -5,6 +5,7 @@
  * nothing to those who come late. At every instruction set that there is.
  */
 #include "base/memory.h"
+#include "cpu/cpuid.h"
 #include "cpu/steps.h"
 
 #include <setjmp.h>
@@ -17,13 +18,14 @@
 
 #include <cmocka.h>
 
-enum { TEAM = 3, ROWS = 200, WIDTH = 328, DEPTH = 96, HEADS = 4, MOST = ROWS * WIDTH };
+enum { TEAM = 3, ROWS = 200, WIDTH = 328, K = 1600, DEPTH = 96, HEADS = 4, MOST = ROWS * K };
 
 static const pv_attention_shape shape = {
     .sequences = 5, .queries = 40, .keys = 40, .heads = HEADS, .dim = DEPTH / HEADS, .scale = 0.2f};
 
 typedef struct fixture {
     const pv_kernels *kernels;
+    const cpu_gemm *gemm;
     float *x, *w, *packed, *y, *wanted, *workspace;
     size_t floats; /* of y */
     cpu_begun *begun;
@@ -38,18 +40,28 @@ static float *random_floats(size_t count)
     return at;
 }
 
-static void fixture_open(fixture *f, const pv_kernels *kernels)
+/* What a member needs to multiply and to attend. */
+static size_t workspace_floats(const pv_kernels *kernels, const cpu_gemm *gemm)
 {
-    const size_t packed = pv_cpu_gemm_panels.packed_bytes(kernels, WIDTH, DEPTH) / sizeof(float);
+    const cpu_linear op = {.m = ROWS, .n = WIDTH, .k = K};
+    const size_t product = gemm->workspace ? gemm->workspace(&op) : 0;
+    const size_t head = pv_cpu_attention_floats(kernels, &shape);
+    return product > head ? product : head;
+}
+
+static void fixture_open(fixture *f, const pv_kernels *kernels, const cpu_gemm *gemm)
+{
+    const size_t packed = gemm->packed_bytes(kernels, WIDTH, K) / sizeof(float);
     *f = (fixture){.kernels = kernels,
+                   .gemm = gemm,
                    .x = random_floats(MOST),
-                   .w = random_floats(WIDTH * DEPTH),
+                   .w = random_floats(WIDTH * K),
                    .packed = random_floats(packed),
                    .y = random_floats(MOST),
                    .wanted = random_floats(MOST),
-                   .workspace = random_floats(pv_cpu_attention_floats(kernels, &shape)),
+                   .workspace = random_floats(workspace_floats(kernels, gemm)),
                    .begun = pv_alloc(TEAM * sizeof(cpu_begun))};
-    pv_cpu_gemm_panels.pack(kernels, f->w, 0, WIDTH, DEPTH, f->packed);
+    gemm->pack(kernels, f->w, 0, WIDTH, K, f->packed);
 }
 
 static void fixture_close(fixture *f)
@@ -101,12 +113,12 @@ static void check_linear(fixture *f)
                                       .y = f->y,
                                       .m = ROWS,
                                       .n = WIDTH,
-                                      .k = DEPTH,
-                                      .x_stride = DEPTH,
+                                      .k = K,
+                                      .x_stride = K,
                                       .y_stride = WIDTH,
                                       .weight = f->packed,
                                       .epilogue = PV_GELU}};
-    check(f, pv_cpu_gemm_panels.run, &args, "linear");
+    check(f, f->gemm->run, &args, f->gemm->name ? f->gemm->name : "linear");
 }
 
 static cpu_rows rows_of(float *at)
@@ -122,10 +134,27 @@ static void check_attention(fixture *f)
     check(f, pv_cpu_run_attention, &args, "attention");
 }
 
+/* With its own way to multiply in a precision, if that is done in pieces. */
+static void check_device(const psgvit_device *device, psgvit_precision precision)
+{
+    const cpu_device *cpu = (const cpu_device *)device;
+    const cpu_gemm *gemm = cpu->gemm[precision];
+    const bool tiles = gemm && gemm->needs_amx;
+    fixture f;
+    if (precision == PSGVIT_F32 && !tiles)
+        gemm = &pv_cpu_gemm_panels;
+    else if (!tiles || !pv_cpu_ask_for_tiles())
+        return;
+    fixture_open(&f, cpu->kernels, gemm);
+    check_linear(&f);
+    check_attention(&f);
+    fixture_close(&f);
+}
+
 static void test_shares(void **state)
 {
     (void)state;
-    for (psgvit_isa isa = PSGVIT_ISA_C; isa <= PSGVIT_ISA_AVX512; isa++) {
+    for (psgvit_isa isa = PSGVIT_ISA_C; isa <= PSGVIT_ISA_AMX; isa++) {
         psgvit_device *device;
         psgvit_error err;
         const psgvit_device_params params = {.struct_size = sizeof params,
@@ -136,11 +165,8 @@ static void test_shares(void **state)
             printf("not tested: %s\n", err.message);
             continue;
         }
-        fixture f;
-        fixture_open(&f, ((const cpu_device *)device)->kernels);
-        check_linear(&f);
-        check_attention(&f);
-        fixture_close(&f);
+        check_device(device, PSGVIT_F32);
+        check_device(device, PSGVIT_BF16);
         psgvit_device_close(&device);
     }
 }
