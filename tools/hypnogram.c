@@ -69,17 +69,22 @@ static char class_character(char c)
     return strchr("|\"'#", c) ? '_' : c;
 }
 
-/* Do two labels become one? Then *i < *k are the first that do. */
+/* Do they become one? */
+static bool are_twins(const char *a, const char *b, char (*character)(char))
+{
+    for (; *a && *b; a++, b++)
+        if (character(*a) != character(*b))
+            return false;
+    return *a == *b;
+}
+
+/* Are there labels that become one? Then *i < *k are the first. */
 static bool find_twins(const linear_head *h, char (*character)(char), size_t *i, size_t *k)
 {
-    char names[HEAD_CLASSES][HEAD_LABEL + 1] = {{0}};
-    for (*k = 0; *k < h->classes; ++*k) {
-        for (size_t n = 0; h->labels[*k][n]; n++)
-            names[*k][n] = character(h->labels[*k][n]);
+    for (*k = 0; *k < h->classes; ++*k)
         for (*i = 0; *i < *k; ++*i)
-            if (!strcmp(names[*i], names[*k]))
+            if (are_twins(h->labels[*i], h->labels[*k], character))
                 return true;
-    }
     return false;
 }
 

@@ -75,12 +75,12 @@ static int open_encoder(infer_session *s, cli_failure *failure)
     psgvit_error err;
     if (!code && s->kind->open(&s->encoder, s->device, o, &err))
         code = cli_fail_status(failure, &err);
-    if (config)
+    if (config) {
         model_hash_loaded(config);
-    if (config)
         model_hash_finish(config, s->config_sha256, &reason);
-    else if (o->config)
+    } else if (o->config) {
         strcpy(s->config_sha256, "unknown");
+    }
     model_hash_close(&config);
     return code;
 }

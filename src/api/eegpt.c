@@ -131,8 +131,7 @@ static psgvit_status check(const eegpt_encoder *e, const eegpt_job *job, size_t 
                            psgvit_error *err)
 {
     const eegpt_info *info = &e->info;
-    PV_TRY(
-        pv_check_job(job->signal, job->epochs, job->nan, job->features || job->logits, err));
+    PV_TRY(pv_check_job(job->signal, job->epochs, job->nan, job->features || job->logits, err));
     if (!samples)
         return pv_fail(
             err, PSGVIT_E_INPUT,

@@ -277,11 +277,16 @@ static size_t share_cost(size_t m, size_t n)
     return blocks * panels * PRODUCT + blocks * BLOCK * X_ROW + passes * panels * PANEL * W_ROW;
 }
 
+/* Tiles above each other, to whole blocks. */
+static size_t tiles_of(size_t rows)
+{
+    return (rows + BLOCK - 1) / BLOCK * (BLOCK / AMX_TILE);
+}
+
 /* Do the parts of all of k stay for so many rows? */
 static bool fits(size_t rows, size_t k)
 {
-    size_t tiles = (rows + BLOCK - 1) / BLOCK * (BLOCK / AMX_TILE);
-    return tiles * ((k + KO - 1) / KO) * PITCH <= MOST_X;
+    return tiles_of(rows) * ((k + KO - 1) / KO) * PITCH <= MOST_X;
 }
 
 /* Pieces side by side only where all of them find x split. */
@@ -298,11 +303,11 @@ static cpu_pieces amx_pieces(const cpu_linear *op, const cpu_team *owner)
 static void multiply_piece(const cpu_linear *op, amx_work *work, const size_t m[2],
                            const size_t n[2], size_t *held)
 {
-    const size_t rows = m[1] - m[0], tiles = (rows + BLOCK - 1) / BLOCK * (BLOCK / AMX_TILE);
+    const size_t rows = m[1] - m[0];
     const bool keep = fits(rows, op->k), split = !keep || *held != m[0];
     for (size_t k0 = 0; k0 < op->k; k0 += KO) {
         const size_t k[2] = {k0, op->k - k0 < KO ? op->k : k0 + KO};
-        parts *x = work->x + (keep ? k0 / KO * tiles * PITCH : 0);
+        parts *x = work->x + (keep ? k0 / KO * tiles_of(rows) * PITCH : 0);
         if (split)
             split_x(op->x + m[0] * op->x_stride + k0, op->x_stride, rows, k[1] - k0, x);
         multiply(op, work, x, m, n, k);
